@@ -1,0 +1,8 @@
+/** The public surface of @iot-topology/core: the language, the schema, the engine, and the ports that connectors implement. */
+export * from "./model/index.ts";
+export * from "./plan/index.ts";
+export * from "./port/index.ts";
+export * from "./runtime/index.ts";
+export * from "./schema/index.ts";
+export * from "./state/level.ts";
+export * from "./topology/index.ts";

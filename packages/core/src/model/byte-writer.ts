@@ -1,0 +1,123 @@
+/**
+ * A growing byte buffer for encoders. Integers are little-endian, as RowBinary wants them.
+ * `Buffer`'s own write methods check ranges and cost 2-3 times a DataView store, so numbers go through one DataView.
+ */
+export class ByteWriter {
+  buffer: Buffer;
+  position = 0;
+  #view: DataView;
+
+  constructor(capacityBytes = 1 << 16) {
+    this.buffer = Buffer.allocUnsafeSlow(capacityBytes);
+    this.#view = new DataView(this.buffer.buffer, this.buffer.byteOffset, this.buffer.byteLength);
+  }
+
+  /** Makes room for `bytes` more and leaves the position where it is. */
+  ensure(bytes: number): void {
+    const wanted = this.position + bytes;
+    if (wanted <= this.buffer.length) return;
+    const grown = Buffer.allocUnsafeSlow(Math.max(wanted, this.buffer.length * 2));
+    this.buffer.copy(grown, 0, 0, this.position);
+    this.buffer = grown;
+    this.#view = new DataView(grown.buffer, grown.byteOffset, grown.byteLength);
+  }
+
+  u8(value: number): void {
+    this.ensure(1);
+    this.buffer[this.position++] = value;
+  }
+  i8(value: number): void {
+    this.u8(value & 0xff);
+  }
+  u16(value: number): void {
+    this.ensure(2);
+    this.#view.setUint16(this.position, value, true);
+    this.position += 2;
+  }
+  i16(value: number): void {
+    this.u16(value & 0xffff);
+  }
+  u32(value: number): void {
+    this.ensure(4);
+    this.#view.setUint32(this.position, value, true);
+    this.position += 4;
+  }
+  i32(value: number): void {
+    this.ensure(4);
+    this.#view.setInt32(this.position, value, true);
+    this.position += 4;
+  }
+  u64(value: bigint): void {
+    this.ensure(8);
+    this.#view.setBigUint64(this.position, value, true);
+    this.position += 8;
+  }
+  i64(value: bigint): void {
+    this.ensure(8);
+    this.#view.setBigInt64(this.position, value, true);
+    this.position += 8;
+  }
+  /** A safe integer as a 64-bit two's complement, without making a bigint. */
+  i64Number(value: number): void {
+    this.ensure(8);
+    this.#view.setUint32(this.position, value >>> 0, true);
+    this.#view.setInt32(this.position + 4, Math.floor(value / 4_294_967_296), true);
+    this.position += 8;
+  }
+  f32(value: number): void {
+    this.ensure(4);
+    this.#view.setFloat32(this.position, value, true);
+    this.position += 4;
+  }
+  f64(value: number): void {
+    this.ensure(8);
+    this.#view.setFloat64(this.position, value, true);
+    this.position += 8;
+  }
+  /** Unsigned LEB128 of a safe integer. */
+  varint(value: number): void {
+    this.ensure(10);
+    let rest = value;
+    while (rest >= 0x80) {
+      this.buffer[this.position++] = (rest % 0x80) | 0x80;
+      rest = Math.floor(rest / 0x80);
+    }
+    this.buffer[this.position++] = rest;
+  }
+  bytes(value: Uint8Array): void {
+    this.ensure(value.length);
+    this.buffer.set(value, this.position);
+    this.position += value.length;
+  }
+  /** UTF-8 text behind its length in bytes as a varint: RowBinary's String. */
+  text(value: string): void {
+    const length = value.length;
+    if (length < 42) {
+      // 3 bytes a UTF-16 unit at most, so one length byte is enough: written behind the text's guess, without a byteLength pass.
+      this.ensure(length * 3 + 1);
+      const written = this.buffer.utf8Write(value, this.position + 1);
+      this.buffer[this.position] = written;
+      this.position += written + 1;
+      return;
+    }
+    const size = Buffer.byteLength(value);
+    this.varint(size);
+    this.ensure(size);
+    this.position += this.buffer.utf8Write(value, this.position);
+  }
+  /** Bytes behind their length as a varint. */
+  sized(value: Uint8Array): void {
+    this.varint(value.length);
+    this.bytes(value);
+  }
+  /** A copy of what was written, and an empty writer. */
+  take(): Buffer {
+    const out = Buffer.allocUnsafeSlow(this.position);
+    this.buffer.copy(out, 0, 0, this.position);
+    this.position = 0;
+    return out;
+  }
+  reset(): void {
+    this.position = 0;
+  }
+}

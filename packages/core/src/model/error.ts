@@ -1,0 +1,105 @@
+/**
+ * The one table of errors. `docs/errors.md` has a heading for each code, and a test holds the two together.
+ * Expected failures are {@link Failure} values inside the library; at its asynchronous edge they are thrown as {@link TopologyError}.
+ */
+export const ERROR_CODES = {
+  // Records: each of these sends one record to the dead letters (or fails or skips, by the step's policy).
+  TOMBSTONE: "the record has no value (a tombstone)",
+  EMPTY_PAYLOAD: "the record's value is empty",
+  PAYLOAD_TOO_LARGE: "the record's value is larger than the limit",
+  PAYLOAD_TOO_DEEP: "the record's value is nested deeper than the limit",
+  INVALID_UTF8: "the record's value is not valid UTF-8",
+  INVALID_JSON: "the record's value is not valid JSON",
+  CAST_FAILED: "the record does not fit its schema",
+  KEY_MISMATCH: "the record's key is not the field that its topic is partitioned by",
+  STEP_FAILED: "a step of the topology threw",
+  LATE_RECORD: "the record came after its window's grace had passed",
+  // Topology and plan.
+  PLAN_INVALID: "the topology has errors",
+  TOPOLOGY_NOT_FOUND: "no topology was found where one was named",
+  SCHEMA_INVALID: "a schema declaration is wrong",
+  // Configuration and use.
+  CONFIG_INVALID: "the configuration is wrong",
+  USAGE: "the command was called wrongly",
+  FILE_NOT_FOUND: "a file does not exist",
+  FILE_INVALID: "a file cannot be read as what it was named to be",
+  PORT_IN_USE: "a port is already in use",
+  FOLDER_IN_USE: "another process has the folder open",
+  NOT_RUNNING: "no running instance was found",
+  PLATFORM_UNSUPPORTED: "the embedded engine has no build for this platform",
+  // Disk.
+  DISK_FULL: "the disk is full",
+  DISK_READ_ONLY: "the disk or folder cannot be written",
+  STATE_CORRUPT: "the local state is damaged",
+  LOG_CORRUPT: "the embedded log is damaged",
+  // Log.
+  TOPIC_NOT_FOUND: "the topic does not exist",
+  TOPIC_MISMATCH: "the topic differs from what the topology needs",
+  OFFSET_OUT_OF_RANGE: "the log no longer holds the wanted offset",
+  PRODUCER_FENCED: "a newer producer with the same id took over",
+  PRODUCER_OUT_OF_ORDER: "a producer's sequence skipped a batch",
+  // ClickHouse and sinks.
+  CLICKHOUSE_UNREACHABLE: "ClickHouse does not answer",
+  CLICKHOUSE_REFUSED: "ClickHouse refused a statement",
+  CLICKHOUSE_VERSION: "this ClickHouse version cannot hold the guarantees",
+  CLICKHOUSE_SETTINGS: "a ClickHouse table's settings cannot hold the guarantees",
+  CLICKHOUSE_SCHEMA: "a ClickHouse table differs from its declaration",
+  CLICKHOUSE_CRASHED: "the embedded ClickHouse server ended unexpectedly",
+  SINK_MISMATCH: "what a sink holds differs from what was delivered",
+  SINK_FAILED: "a sink refused a batch for good",
+  // Engine.
+  TASK_FAILED: "a task failed",
+  SHUTDOWN_TIMEOUT: "the instance did not stop in time",
+} as const;
+
+/** A stable error code. */
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** An expected failure as a value. `place` names where, `cure` says what to do about it. */
+export interface Failure {
+  readonly _tag: "Failure";
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly place?: string;
+  readonly cure?: string;
+  /** Whether the same call may succeed when made again. */
+  readonly retriable: boolean;
+  readonly cause?: unknown;
+}
+
+/** The parts of a {@link Failure} that are not its code and message. */
+export interface FailureDetails {
+  readonly place?: string;
+  readonly cure?: string;
+  readonly retriable?: boolean;
+  readonly cause?: unknown;
+}
+
+/** Makes a {@link Failure}. Not retriable unless said so. */
+export function failure(code: ErrorCode, message: string, details: FailureDetails = {}): Failure {
+  return { _tag: "Failure", code, message, ...details, retriable: details.retriable ?? false };
+}
+
+/** What the public asynchronous functions throw: a {@link Failure} with a stack. `code` is stable, the message is not. */
+export class TopologyError extends Error {
+  override readonly name = "TopologyError";
+  readonly code: ErrorCode;
+  readonly place: string | undefined;
+  readonly cure: string | undefined;
+  readonly retriable: boolean;
+
+  constructor(code: ErrorCode, message: string, details: FailureDetails = {}) {
+    const where = details.place === undefined ? "" : ` (${details.place})`;
+    const cure = details.cure === undefined ? "" : `\n  cure: ${details.cure}`;
+    super(`${message}${where}${cure}`, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.place = details.place;
+    this.cure = details.cure;
+    this.retriable = details.retriable ?? false;
+  }
+
+  /** The same failure as an error to throw. */
+  static of(value: Failure): TopologyError {
+    return new TopologyError(value.code, value.message, value);
+  }
+}

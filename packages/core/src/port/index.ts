@@ -1,0 +1,5 @@
+export * from "./clock.ts";
+export * from "./failpoint.ts";
+export * from "./logger.ts";
+export * from "./sink.ts";
+export * from "./source-log.ts";

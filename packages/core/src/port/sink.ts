@@ -1,0 +1,102 @@
+import type { ByteWriter, EpochMs, RecordKey, RecordMeta } from "../model/index.ts";
+import type { Logger } from "./logger.ts";
+
+/** What a sink promises, as `describe` prints it. */
+export interface Guarantee {
+  readonly level: "exactly-once" | "at-least-once";
+  /** How repeats are dropped, in a sentence. */
+  readonly by: string;
+}
+
+/** Writes one row of a sealed batch. Called once a record, so it allocates nothing. */
+export type RowEncoder<V> = (writer: ByteWriter, value: V, meta: RecordMeta, key: RecordKey, timestamp: EpochMs) => void;
+
+/**
+ * Where a stream ends, as frozen data: the connector that serves it, the target, how rows are encoded.
+ * Made by a connector's functions (`clickhouse.history(...)`), held by the topology, opened by the connector at run time.
+ */
+export interface SinkSpec<in V> {
+  readonly kind: "sink";
+  /** The connector that opens it: `clickhouse`, `log`, ... */
+  readonly connector: string;
+  /** The target's name, unique in the connector: a table, a topic. Part of every token, so it is stable. */
+  readonly target: string;
+  readonly guarantee: Guarantee;
+  /** One line for `describe`: `ReplacingMergeTree readings ORDER BY (...)`. */
+  readonly summary: string;
+  /**
+   * True where the sink can tell which rows it holds already (by `_topic, _partition, _offset, _index`, or by a key and a version), so that a task may
+   * be rebuilt from the log under other batch boundaries. Elsewhere damaged state is an error and never repaired by itself.
+   */
+  readonly rebuildable: boolean;
+  /** Names of the tables and views that hang on it, for `describe`. */
+  readonly dependents: readonly string[];
+  /** Compiles the row encoder; called once a task. */
+  readonly encoder: () => RowEncoder<V>;
+  /** Errors in the declaration itself, reported by `validate`. */
+  readonly problems: readonly string[];
+  /** The connector's own declaration; opaque to the engine. */
+  readonly declaration: unknown;
+}
+
+/** Which input a batch's rows came from. */
+export interface InputRange {
+  readonly topic: string;
+  readonly partition: number;
+  /** First and last offset, both included. */
+  readonly firstOffset: number;
+  readonly lastOffset: number;
+}
+
+/** Rows whose bytes were fixed in the same commit as the state and the offsets they belong to. */
+export interface SealedBatch {
+  /** `topology:version:sink:task:sequence:hash`, the same for every delivery of these bytes. */
+  readonly token: string;
+  readonly topology: string;
+  readonly version: number;
+  readonly connector: string;
+  readonly target: string;
+  readonly task: string;
+  /** Counts this task's batches for this sink, from 1, without gaps. */
+  readonly sequence: number;
+  readonly rowCount: number;
+  readonly bytes: Uint8Array;
+  readonly inputs: readonly InputRange[];
+  /** The least and greatest load time of the rows' inputs. */
+  readonly loadTimeMin: EpochMs;
+  readonly loadTimeMax: EpochMs;
+}
+
+/** What the engine knows of a delivery. */
+export interface DeliveryHint {
+  /**
+   * True where these rows, or some of them, may have arrived already: an earlier attempt without an answer, a batch found in the
+   * outbox at start, a task that is being rebuilt from the log. The sink must then check what it holds, not only trust the token.
+   */
+  readonly uncertain: boolean;
+}
+
+/** An open sink. Calls for one sink are never concurrent, and come in order of sequence a task. */
+export interface Sink {
+  /** Resolves once the batch is acknowledged. Rejects with a TopologyError; a retriable one is tried again with `uncertain: true`. */
+  deliver(batch: SealedBatch, hint: DeliveryHint): Promise<void>;
+  /** Called when nothing is waiting for this sink: upkeep that follows deliveries (snapshots, ...). May do nothing. */
+  settle(): Promise<void>;
+}
+
+/** A connector at run time: opens all sinks of a topology that name it. */
+export interface SinkConnector {
+  readonly name: string;
+  /** Checks or creates the targets. Throws a TopologyError that names place and cure. The order of the result is that of the specs. */
+  open(context: SinkContext, specs: readonly SinkSpec<never>[]): Promise<readonly Sink[]>;
+  /** Drops what the connector made for these specs (tables, views), for `reset`. */
+  reset(context: SinkContext, specs: readonly SinkSpec<never>[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What a connector gets from the engine. */
+export interface SinkContext {
+  readonly topology: string;
+  readonly version: number;
+  readonly logger: Logger;
+}

@@ -1,0 +1,18 @@
+import type { ErrorCode } from "../model/index.ts";
+
+/** A record that a step could not process, with its reason and the original bytes. */
+export interface DeadLetter {
+  readonly code: ErrorCode;
+  readonly message: string;
+  /** The path of the first wrong field, or empty. */
+  readonly field: string;
+  /** The name of the step that refused it. */
+  readonly step: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  /** The log's timestamp, in epoch milliseconds. */
+  readonly timestamp: number;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+}

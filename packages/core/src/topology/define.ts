@@ -1,0 +1,51 @@
+import { TopologyDraft } from "./draft.ts";
+import type { Topology } from "./node.ts";
+import { DeadLetterStream, RawStream } from "./stream.ts";
+
+/** Options of {@link defineTopology}. */
+export interface TopologyOptions {
+  /** 1 by default. Part of every delivery token: raise it when a change makes other rows of the same input. */
+  readonly version?: number;
+}
+
+/** What the building function gets. */
+export interface TopologyBuilder {
+  /** Reads one topic or several as one stream of raw records. */
+  source(topics: string | readonly [string, ...string[]], options?: { readonly name?: string }): RawStream;
+  /** A named stream of refused records, for the `onError` of steps. */
+  deadLetter(name: string): DeadLetterStream;
+}
+
+/**
+ * Builds a topology: frozen data that can be validated, described and run.
+ *
+ * @example
+ * export default defineTopology("iot", (t) => {
+ *   const dead = t.deadLetter("dead-letters");
+ *   t.source("readings").cast(Reading, { timestamp: "ts", onError: dead }).sink(clickhouse.history("readings", Reading, { orderBy: ["id"] }));
+ * });
+ */
+export function defineTopology(name: string, build: (t: TopologyBuilder) => void): Topology;
+export function defineTopology(name: string, options: TopologyOptions, build: (t: TopologyBuilder) => void): Topology;
+export function defineTopology(
+  name: string,
+  optionsOrBuild: TopologyOptions | ((t: TopologyBuilder) => void),
+  maybeBuild?: (t: TopologyBuilder) => void,
+): Topology {
+  const options = typeof optionsOrBuild === "function" ? {} : optionsOrBuild;
+  const build = typeof optionsOrBuild === "function" ? optionsOrBuild : maybeBuild;
+  const draft = new TopologyDraft();
+  build?.({
+    source: (topics, sourceOptions) => {
+      const list = typeof topics === "string" ? [topics] : topics;
+      return new RawStream(draft, draft.add({ kind: "source", name: sourceOptions?.name ?? list.join("+"), upstream: [], topics: Object.freeze([...list]) }));
+    },
+    deadLetter: (deadLetterName) => new DeadLetterStream(draft, draft.add({ kind: "dead-letter", name: deadLetterName, upstream: [] })),
+  });
+  return Object.freeze({ kind: "topology", name, version: options.version ?? 1, nodes: draft.close() });
+}
+
+/** Whether a value is a topology, for loaders of users' files. */
+export function isTopology(value: unknown): value is Topology {
+  return typeof value === "object" && value !== null && (value as { kind?: unknown }).kind === "topology" && Array.isArray((value as { nodes?: unknown }).nodes);
+}
