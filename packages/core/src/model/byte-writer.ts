@@ -7,7 +7,7 @@ export class ByteWriter {
   position = 0;
   #view: DataView;
 
-  constructor(capacityBytes = 1 << 16) {
+  constructor(capacityBytes: number = 1 << 16) {
     this.buffer = Buffer.allocUnsafeSlow(capacityBytes);
     this.#view = new DataView(this.buffer.buffer, this.buffer.byteOffset, this.buffer.byteLength);
   }
