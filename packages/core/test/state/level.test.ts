@@ -300,7 +300,7 @@ t.test("a missing table, log or CURRENT is damage", async (t) => {
 
 t.test("a torn end of the log loses the last batches only, each whole, and is not damage", async (t) => {
   const origin = join(root, "torn");
-  const content = await makeFolder(origin, 1 << 20);
+  const content = await makeFolder(origin, 8 << 20);
   const log = readdirSync(origin).find((name) => name.endsWith(".log")) as string;
   const size = readFileSync(join(origin, log)).length;
   const random = randomOf(seed + 2);
