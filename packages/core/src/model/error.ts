@@ -49,6 +49,7 @@ export const ERROR_CODES = {
   SINK_FAILED: "a sink refused a batch for good",
   // Engine.
   TASK_FAILED: "a task failed",
+  INTERNAL: "a bug: something that should not happen",
   SHUTDOWN_TIMEOUT: "the instance did not stop in time",
 } as const;
 
