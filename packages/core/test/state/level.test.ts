@@ -212,7 +212,7 @@ t.test("every flipped bit is found before it is served, or changes nothing that 
     manifest: files.filter((name) => name.startsWith("MANIFEST")),
     current: ["CURRENT"],
   };
-  t.ok((kinds["table"]?.length ?? 0) > 2 && kinds["log"]?.length === 1, `several tables and a log: ${files.join(" ")}`);
+  t.ok((kinds["table"]?.length ?? 0) > 2 && (kinds["log"]?.length ?? 0) > 0, `several tables and a log: ${files.join(" ")}`);
 
   /** Flips one bit; gives "found", or checks that nothing changed and gives "harmless". */
   const flip = async (file: string, bit: number): Promise<string> => {
@@ -249,7 +249,8 @@ t.test("every flipped bit is found before it is served, or changes nothing that 
   t.comment(JSON.stringify(found));
   for (const kind of Object.keys(kinds)) t.ok((found[kind] ?? 0) >= 36, `nearly all flips in the ${kind} are found: ${found[kind]} of 40`);
 
-  const log = kinds["log"]?.[0] as string;
+  // LevelDB may have closed before it had flushed the log before the last one.
+  const log = kinds["log"]?.at(-1) as string;
   const logSize = readFileSync(join(origin, log)).length;
   const table = kinds["table"]?.[0] as string;
   const tableSize = readFileSync(join(origin, table)).length;
@@ -301,7 +302,7 @@ t.test("a missing table, log or CURRENT is damage", async (t) => {
 t.test("a torn end of the log loses the last batches only, each whole, and is not damage", async (t) => {
   const origin = join(root, "torn");
   const content = await makeFolder(origin, 8 << 20);
-  const log = readdirSync(origin).find((name) => name.endsWith(".log")) as string;
+  const log = readdirSync(origin).findLast((name) => name.endsWith(".log")) as string;
   const size = readFileSync(join(origin, log)).length;
   const random = randomOf(seed + 2);
   const lengths = new Set<number>();
