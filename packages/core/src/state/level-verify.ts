@@ -106,10 +106,13 @@ class FolderCheck {
   }
 
   async #journal(name: string, headBytes: number, onRecord: (offset: number, head: Buffer, length: number) => void): Promise<void> {
+    const before = this.damage.length;
     const report = await readJournal(join(this.#dir, name), headBytes, onRecord);
     this.files++;
     this.bytes += report.bytes;
     for (const found of report.damage) this.#note(name, found.offset, found.message);
+    // The cause comes before what it led to: a record that is not there leaves a gap behind it.
+    this.damage.push(...this.damage.splice(before).sort((a, b) => a.offset - b.offset));
     if (report.tornAt !== undefined) this.tornTails.push({ file: name, offset: report.tornAt, message: "the last record has no end" });
   }
 
