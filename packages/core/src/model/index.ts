@@ -1,6 +1,7 @@
 export * from "./assert.ts";
 export * from "./byte-reader.ts";
 export * from "./byte-writer.ts";
+export * from "./counters.ts";
 export * from "./error.ts";
 export * from "./frame.ts";
 export * from "./id.ts";

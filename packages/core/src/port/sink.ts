@@ -48,6 +48,16 @@ export interface InputRange {
   readonly lastOffset: number;
 }
 
+/** Rows for one sink that no commit has sealed yet. */
+export interface UnsealedBatch {
+  readonly spec: SinkSpec<never>;
+  readonly rowCount: number;
+  readonly bytes: Buffer;
+  readonly inputs: readonly InputRange[];
+  readonly loadTimeMin: number;
+  readonly loadTimeMax: number;
+}
+
 /** Rows whose bytes were fixed in the same commit as the state and the offsets they belong to. */
 export interface SealedBatch {
   /** `topology:version:sink:task:sequence:hash`, the same for every delivery of these bytes. */

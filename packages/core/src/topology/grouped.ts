@@ -83,6 +83,6 @@ export class Grouped<V, F extends keyof V & string, W = unknown> {
       aggregation: Object.freeze(aggregation),
       onError: errorPolicy(options.onError),
     });
-    return this.#open(id) as LateStream<unknown, V> as LateStream<Row, V>;
+    return this.#open(id) as unknown as LateStream<Row, V>;
   }
 }

@@ -1,0 +1,111 @@
+/**
+ * The one commit of local mode, in its one order:
+ *
+ *   1 take rows     steps send on what they held back; sinks hand over their encoded rows          synchronous
+ *   2 seal          sequence and content hash fix each batch                                       synchronous
+ *   3 gather        stores, outbox, chain, checkpoint into one LevelDB batch                       synchronous
+ *   4 write         that batch, synced: the point of no return                                     the task processes on meanwhile
+ *   5 hand over     sealed batches go to the delivery lanes
+ *
+ * A crash before 4 loses only what 1-3 hold in memory; a crash behind 4 finds the batches in the outbox. Nothing is ever sent before 4.
+ */
+import { ByteWriter, type TaskCounters, type TopicPartition, topicPartitionName } from "../model/index.ts";
+import { failpoint, type UnsealedBatch } from "../port/index.ts";
+import type { StateBackend, StateBatch } from "../state/backend.ts";
+import { type Checkpoint, putCheckpoint, readCheckpoint } from "./checkpoint.ts";
+import { type OutboxEntry, outboxKey, putOutbox, readOutbox } from "./outbox.ts";
+import { seal, type SealOrigin } from "./seal.ts";
+
+// A writer that has grown for one huge batch is not kept.
+const SCRATCH_BYTES_KEPT = 32 * 1_048_576;
+
+/** What a commit needs of a task. */
+export interface Committable {
+  readonly inputs: readonly (TopicPartition & { readonly position: number })[];
+  readonly counters: Readonly<TaskCounters>;
+  readonly streamTimes: Readonly<Record<string, number>>;
+  takeRows(): UnsealedBatch[];
+  flushState(batch: StateBatch): void;
+  committed(): Promise<void>;
+}
+
+/** Commits of one task, one after another. */
+export class Committer {
+  readonly #backend: StateBackend;
+  readonly #origin: SealOrigin;
+  #scratch = new ByteWriter(1 << 20);
+  #last: Checkpoint;
+
+  constructor(backend: StateBackend, origin: SealOrigin, last: Checkpoint) {
+    this.#backend = backend;
+    this.#origin = origin;
+    this.#last = last;
+  }
+
+  /** The last checkpoint that was begun. */
+  get checkpoint(): Checkpoint {
+    return this.#last;
+  }
+  get isRebuilding(): boolean {
+    return this.#last.rebuildUntil !== undefined;
+  }
+
+  /**
+   * Steps 1 to 3 before the first await, step 4 behind it; resolves with the sealed batches. The commit before must have resolved. On a rejection the
+   * task must be dropped: its memory is ahead of what is stored.
+   */
+  async commit(task: Committable): Promise<readonly OutboxEntry[]> {
+    failpoint("commit.before-seal");
+    const rows = task.takeRows();
+    const sequences: Record<string, number> = { ...this.#last.sequences };
+    const replayed = this.isRebuilding;
+    const entries = rows.map((batch): OutboxEntry => {
+      const name = `${batch.spec.connector}:${batch.spec.target}`;
+      const sequence = (sequences[name] ?? 0) + 1;
+      sequences[name] = sequence;
+      return { batch: seal(this.#origin, batch, sequence), replayed };
+    });
+    const write = this.#backend.newBatch();
+    task.flushState(write);
+    for (const entry of entries) putOutbox(write, this.#scratch, entry);
+    this.#last = this.#next(task, sequences);
+    putCheckpoint(write, this.#scratch, this.#last);
+    if (this.#scratch.buffer.length > SCRATCH_BYTES_KEPT) this.#scratch = new ByteWriter(1 << 20);
+    failpoint("commit.before-write");
+    await this.#backend.write(write, { sync: true });
+    failpoint("commit.after-write");
+    await task.committed();
+    failpoint("commit.after-committed");
+    return entries;
+  }
+
+  #next(task: Committable, sequences: Record<string, number>): Checkpoint {
+    const last = this.#last;
+    const offsets: Record<string, number> = {};
+    for (const input of task.inputs) offsets[topicPartitionName(input.topic, input.partition)] = input.position;
+    const { rebuildUntil } = last;
+    const pending = rebuildUntil !== undefined && Object.entries(rebuildUntil).some(([name, until]) => (offsets[name] ?? 0) < until);
+    return {
+      format: 1,
+      commit: last.commit + 1,
+      offsets,
+      sequences,
+      streamTimes: { ...task.streamTimes },
+      counters: structuredClone(task.counters),
+      ...(pending && rebuildUntil !== undefined ? { rebuildUntil } : {}),
+    };
+  }
+
+  /** Forgets an acknowledged batch. Not synced: when it is lost, the batch is delivered again and found to be there. */
+  async acknowledge(entry: OutboxEntry): Promise<void> {
+    const write = this.#backend.newBatch();
+    write.del(outboxKey(entry.batch));
+    await this.#backend.write(write, { sync: false });
+  }
+}
+
+/** The checkpoint and the outbox of a store, checked. Throws STATE_CORRUPT. */
+export async function recover(backend: StateBackend, place: string): Promise<{ checkpoint: Checkpoint | undefined; outbox: readonly OutboxEntry[] }> {
+  const checkpoint = await readCheckpoint(backend, place);
+  return { checkpoint, outbox: await readOutbox(backend, place) };
+}

@@ -1,0 +1,19 @@
+/** What happened to records, a task. Part of the checkpoint, so that the sums hold over restarts. */
+export interface TaskCounters {
+  read: number;
+  deduplicated: number;
+  filtered: number;
+  skipped: number;
+  late: number;
+  /** Rows sealed, a sink. */
+  written: Record<string, number>;
+  /** Dead letters, a code. */
+  deadLetters: Record<string, number>;
+}
+
+/** All zero, or a copy of what a checkpoint holds. */
+export function makeCounters(saved?: TaskCounters): TaskCounters {
+  return saved === undefined
+    ? { read: 0, deduplicated: 0, filtered: 0, skipped: 0, late: 0, written: {}, deadLetters: {} }
+    : { ...saved, written: { ...saved.written }, deadLetters: { ...saved.deadLetters } };
+}

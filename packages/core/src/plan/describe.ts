@@ -1,0 +1,91 @@
+import type { ErrorPolicy, TopologyNode } from "../topology/index.ts";
+import { downstream, type Plan, stepName, type SubTopology } from "./plan.ts";
+
+/** A length of time for people: `2 d`, `1 h`, `250 ms`. */
+function duration(ms: number): string {
+  if (ms === Number.POSITIVE_INFINITY) return "unbounded";
+  for (const [unit, size] of [["d", 86_400_000], ["h", 3_600_000], ["min", 60_000], ["s", 1_000]] as const) {
+    if (ms >= size && ms % size === 0) return `${ms / size} ${unit}`;
+  }
+  return `${ms} ms`;
+}
+
+function policy(plan: Plan, onError: ErrorPolicy): string {
+  if (onError.kind !== "dead-letter") return onError.kind === "skip" ? ", errors skipped" : "";
+  const node = plan.topology.nodes[onError.node];
+  return `, errors to ${node === undefined ? "?" : stepName(node)}`;
+}
+
+/** One line on what a step does. */
+function summary(node: TopologyNode): string {
+  switch (node.kind) {
+    case "source":
+      return `source ${node.topics.join(", ")}`;
+    case "cast":
+      return `cast to ${node.schema.name}${node.timestampField === undefined ? "" : `, event time ${node.timestampField}`}${node.partitionedBy === undefined ? "" : `, partitioned by ${node.partitionedBy}`}`;
+    case "branch":
+      return `branch ${node.arms.map((arm) => arm.name).join(", ")}, rest`;
+    case "arm":
+      return `arm ${node.index + 1}`;
+    case "dedup": {
+      const by = node.fields === undefined ? "a function" : node.fields.join(", ");
+      const form = node.sequenceField === undefined ? "" : `, sequence ${node.sequenceField} as ranges`;
+      return `dedup by ${by}${form}, ${node.withinMs === undefined ? "unbounded" : `within ${duration(node.withinMs)}`}; store ${node.name}`;
+    }
+    case "aggregate": {
+      const window = node.window === undefined ? "" : `, tumbling ${duration(node.window.sizeMs)}, grace ${duration(node.window.graceMs)}`;
+      const columns = node.aggregation.kind === "reduce" ? "reduce" : Object.entries(node.aggregation.columns).map(([name, column]) => `${name} = ${column.kind}(${column.field ?? ""})`).join(", ");
+      return `group by ${node.groupBy.join(", ")}${window}: ${columns}; store ${node.name}`;
+    }
+    case "sink":
+      return `sink ${node.spec.summary} [${node.spec.guarantee.level}: ${node.spec.guarantee.by}]`;
+    default:
+      return node.kind;
+  }
+}
+
+function label(plan: Plan, node: TopologyNode): string {
+  const name = node.name !== undefined && node.kind !== "source" && node.kind !== "sink" ? `${node.name}: ` : "";
+  return `${name}${summary(node)}${"onError" in node ? policy(plan, node.onError) : ""}`;
+}
+
+function textOf(plan: Plan, part: SubTopology): string[] {
+  const lines: string[] = [`sub-topology ${part.name}: a task for each partition of ${part.topics.join(", ")}`];
+  const walk = (node: TopologyNode, depth: number): void => {
+    const merged = node.kind === "merge" && node.upstream[0] !== undefined ? ` of ${node.upstream.map((id) => stepName(plan.topology.nodes[id] as TopologyNode)).join(" and ")}` : "";
+    lines.push(`${"  ".repeat(depth + 1)}${depth === 0 ? "" : "-> "}${label(plan, node)}${merged}`);
+    if (node.kind === "sink") for (const dependent of node.spec.dependents) lines.push(`${"  ".repeat(depth + 3)}=> ${dependent}`);
+    for (const next of downstream(part.nodes, node.id)) {
+      // A merge stands under its first stream only.
+      if (next.kind !== "merge" || next.upstream[0] === node.id) walk(next, depth + 1);
+    }
+  };
+  for (const node of part.nodes) if (node.kind === "source" || node.kind === "dead-letter") walk(node, 0);
+  return lines;
+}
+
+function mermaidText(text: string): string {
+  return text.replaceAll('"', "'").replaceAll("[", "(").replaceAll("]", ")");
+}
+
+function mermaidOf(plan: Plan, part: SubTopology, place: number): string[] {
+  const id = (node: TopologyNode) => `s${place}n${node.id}`;
+  const lines = [`  subgraph s${place}["${mermaidText(part.name)}"]`];
+  for (const node of part.nodes) {
+    const text = `"${mermaidText(label(plan, node))}"`;
+    const shape = node.kind === "source" || node.kind === "sink" ? `[(${text})]` : node.kind === "dedup" || node.kind === "aggregate" ? `[[${text}]]` : `[${text}]`;
+    lines.push(`    ${id(node)}${shape}`);
+    if (node.kind === "sink") node.spec.dependents.forEach((name, index) => lines.push(`    ${id(node)}d${index}["${mermaidText(name)}"]`, `    ${id(node)} --> ${id(node)}d${index}`));
+  }
+  for (const node of part.nodes) {
+    for (const before of node.upstream) lines.push(`    s${place}n${before} --> ${id(node)}`);
+    if ("onError" in node && node.onError.kind === "dead-letter") lines.push(`    ${id(node)} -. errors .-> s${place}n${node.onError.node}`);
+  }
+  return [...lines, "  end"];
+}
+
+/** Draws a plan as indented text or as a Mermaid flowchart: every step, its state, its policy, and each sink's guarantee. */
+export function describe(plan: Plan, format: "text" | "mermaid" = "text"): string {
+  if (format === "mermaid") return ["flowchart LR", ...plan.subTopologies.flatMap((part, place) => mermaidOf(plan, part, place))].join("\n");
+  return [`topology ${plan.topology.name}, version ${plan.topology.version}`, ...plan.subTopologies.flatMap((part) => textOf(plan, part))].join("\n");
+}

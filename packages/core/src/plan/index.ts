@@ -1,0 +1,4 @@
+export { describe } from "./describe.ts";
+export { stepsBoundToOnePartition } from "./partitioning.ts";
+export type { Plan, PlanError, SubTopology } from "./plan.ts";
+export { validate } from "./validate.ts";

@@ -1,0 +1,120 @@
+import { type Either, left, right } from "fp-ts/lib/Either.js";
+import type { NonEmptyArray } from "fp-ts/lib/NonEmptyArray.js";
+import { isStableName } from "../model/index.ts";
+import type { AnySchema, ErrorPolicy, Topology, TopologyNode } from "../topology/index.ts";
+import { cut } from "./cut.ts";
+import { downstream, type Plan, type PlanError, stepName } from "./plan.ts";
+
+type Rule = PlanError["rule"];
+
+function problem(rule: Rule, step: string, message: string, cure: string): PlanError {
+  return Object.freeze({ _tag: "PlanError", rule, step, message, cure });
+}
+
+function policyOf(node: TopologyNode): ErrorPolicy | undefined {
+  return "onError" in node ? node.onError : undefined;
+}
+
+function nameProblems(topology: Topology): PlanError[] {
+  const problems: PlanError[] = [];
+  if (!isStableName(topology.name)) {
+    problems.push(problem("NAME_INVALID", topology.name, `the topology's name "${topology.name}" cannot be used`, "use letters, digits, '.', '_' and '-', at most 200"));
+  }
+  if (!Number.isSafeInteger(topology.version) || topology.version < 1) {
+    problems.push(problem("VERSION_INVALID", topology.name, `the version ${topology.version} is not a whole number from 1`, "count versions 1, 2, 3, ..."));
+  }
+  const seen = new Map<string, TopologyNode>();
+  for (const node of topology.nodes) {
+    if (node.kind === "sink") continue;
+    if (node.name === undefined) {
+      if (policyOf(node)?.kind === "dead-letter") {
+        problems.push(problem("NAME_REQUIRED", stepName(node), "a step that sends records to the dead letters needs a name, which is stored with them", 'give it { name: "..." }'));
+      }
+      continue;
+    }
+    if (node.kind !== "source" && !isStableName(node.name)) {
+      problems.push(problem("NAME_INVALID", node.name, `the name "${node.name}" cannot be used`, "use letters, digits, '.', '_' and '-', at most 200"));
+    }
+    const other = seen.get(node.name);
+    if (other !== undefined && other.kind !== "source" && node.kind !== "source") {
+      problems.push(problem("NAME_DUPLICATE", node.name, `two steps have the name "${node.name}" (${other.kind} and ${node.kind})`, "names are stored with state and dead letters: give each step its own"));
+    }
+    seen.set(node.name, node);
+  }
+  return problems;
+}
+
+function sourceProblems(topology: Topology): PlanError[] {
+  const problems: PlanError[] = [];
+  const sources = topology.nodes.filter((node) => node.kind === "source");
+  if (sources.length === 0) problems.push(problem("SOURCE_MISSING", topology.name, "the topology has no source", 'begin with t.source("topic")'));
+  const readers = new Map<string, string>();
+  for (const source of sources) {
+    for (const topic of source.topics) {
+      if (!isStableName(topic)) problems.push(problem("NAME_INVALID", stepName(source), `the topic name "${topic}" cannot be used`, "use letters, digits, '.', '_' and '-', at most 200"));
+      const other = readers.get(topic);
+      if (other !== undefined) problems.push(problem("TOPIC_DUPLICATE", stepName(source), `topic "${topic}" is read by two sources`, "read it once and use the stream twice"));
+      readers.set(topic, stepName(source));
+    }
+  }
+  return problems;
+}
+
+function fieldProblems(step: string, schema: AnySchema | undefined, fields: readonly string[]): PlanError[] {
+  if (schema === undefined) return [];
+  const known = schema.columns.map((column) => column.name);
+  return fields
+    .filter((field) => !known.includes(field))
+    .map((field) => problem("FIELD_UNKNOWN", step, `${schema.name} has no field "${field}"`, `use one of ${known.join(", ")}`));
+}
+
+function stateProblems(node: TopologyNode): PlanError[] {
+  if (node.kind === "cast") {
+    const fields = [node.timestampField, node.partitionedBy].filter((field) => field !== undefined);
+    return fieldProblems(stepName(node), node.schema, fields);
+  }
+  if (node.kind === "dedup") {
+    const fields = [...(node.fields ?? []), ...(node.sequenceField === undefined ? [] : [node.sequenceField])];
+    const problems = fieldProblems(node.name, node.schema, fields);
+    if (node.fields?.length === 0) problems.push(problem("DEDUP_INVALID", node.name, "a dedup by no fields takes all records for one", "name at least one field"));
+    if (node.sequenceField !== undefined && node.fields === undefined) {
+      problems.push(problem("DEDUP_INVALID", node.name, "a dedup by sequence needs `by` as fields", 'name the fields whose sequence counts up, as in by: ["deviceId"]'));
+    }
+    if (node.withinMs !== undefined && !(node.withinMs > 0)) problems.push(problem("DEDUP_INVALID", node.name, `within is ${node.withinMs} ms`, "give a length of time above 0"));
+    return problems;
+  }
+  if (node.kind !== "aggregate") return [];
+  const columns = node.aggregation.kind === "columns" ? Object.values(node.aggregation.columns) : [];
+  const problems = fieldProblems(node.name, node.schema, [...node.groupBy, ...columns.flatMap((column) => column.field ?? [])]);
+  if (node.groupBy.length === 0) problems.push(problem("FIELD_UNKNOWN", node.name, "groupBy has no fields", "name the fields to group by"));
+  if (node.window !== undefined && !(Number.isSafeInteger(node.window.sizeMs) && node.window.sizeMs > 0 && node.window.graceMs >= 0)) {
+    problems.push(problem("WINDOW_INVALID", node.name, `a window of ${node.window.sizeMs} ms with ${node.window.graceMs} ms of grace`, "the size is a whole number of milliseconds above 0, the grace 0 or more"));
+  }
+  return problems;
+}
+
+function sinkProblems(topology: Topology): PlanError[] {
+  const problems: PlanError[] = [];
+  const seen = new Set<string>();
+  for (const node of topology.nodes) {
+    if (node.kind === "dead-letter" && downstream(topology.nodes, node.id).length === 0) {
+      problems.push(problem("DEAD_LETTERS_LOST", node.name, "nothing stores these dead letters", "end the stream in a sink, as in dead.sink(...)"));
+    }
+    if (node.kind !== "sink") continue;
+    if (seen.has(node.name)) {
+      problems.push(problem("SINK_DUPLICATE", node.name, `two streams end in ${node.spec.connector} ${node.spec.target}`, "merge them first and sink once"));
+    }
+    seen.add(node.name);
+    for (const text of node.spec.problems) problems.push(problem("SINK_INVALID", node.name, text, "mend the sink's declaration"));
+  }
+  return problems;
+}
+
+/** Checks a topology as a whole and cuts it into the parts that run. Reports all errors at once. */
+export function validate(topology: Topology): Either<NonEmptyArray<PlanError>, Plan> {
+  const problems = [...nameProblems(topology), ...sourceProblems(topology), ...topology.nodes.flatMap(stateProblems), ...sinkProblems(topology)];
+  const [first, ...rest] = problems;
+  if (first !== undefined) return left([first, ...rest]);
+  const sinks = topology.nodes.flatMap((node) => (node.kind === "sink" ? [node.spec] : []));
+  return right(Object.freeze({ topology, subTopologies: cut(topology), sinks: Object.freeze(sinks) }));
+}

@@ -1,0 +1,267 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { isLeft } from "fp-ts/lib/Either.js";
+import { TopologyError } from "../model/index.ts";
+import { type Plan, stepsBoundToOnePartition, type SubTopology, validate } from "../plan/index.ts";
+import { silentLogger, type Sink, type SinkConnector, type SinkSpec, systemClock } from "../port/index.ts";
+import type { Topology } from "../topology/index.ts";
+import { DeliveryLane } from "./lane.ts";
+import { logSinks } from "./log-sinks.ts";
+import { openTask, type OpenedTask } from "./open-task.ts";
+import type { InstanceOptions, ResolvedOptions } from "./options.ts";
+import type { CounterStatus, InstanceState, InstanceStatus, TaskStatus } from "./status.ts";
+import { Worker } from "./worker.ts";
+
+const MIB = 1_048_576;
+
+/** Fills in the defaults. */
+export function resolveOptions(options: InstanceOptions): ResolvedOptions {
+  return {
+    logger: silentLogger,
+    clock: systemClock,
+    partitions: 1,
+    commitIntervalMs: 100,
+    commitRecordsMax: 20_000,
+    cacheEntriesMax: 200_000,
+    outboxBatchesMax: 64,
+    outboxBytesMax: 256 * MIB,
+    stopTimeoutMs: 10_000,
+    stateCacheBytes: 32 * MIB,
+    stateWriteBufferBytes: 32 * MIB,
+    ...options,
+  };
+}
+
+/** A checked plan, or PLAN_INVALID with all errors in its message. */
+export function planOf(topology: Topology): Plan {
+  const plan = validate(topology);
+  if (!isLeft(plan)) return plan.right;
+  const lines = plan.left.map((error) => `  ${error.step}: ${error.message} (${error.rule})\n    cure: ${error.cure}`);
+  throw new TopologyError("PLAN_INVALID", `topology "${topology.name}" has ${plan.left.length === 1 ? "an error" : `${plan.left.length} errors`}:\n${lines.join("\n")}`);
+}
+
+/** A running topology. */
+export interface Instance {
+  /** Starts processing. */
+  run(): void;
+  /** Resolves when everything in the log is processed, committed, delivered and settled; rejects where the instance fails first. */
+  drain(): Promise<void>;
+  /** Finishes the commit, goes on delivering for a bounded time, closes the state. What is not delivered stays in the outbox. */
+  stop(): Promise<void>;
+  /** Resolves with the reason where the instance fails for good; never rejects. */
+  readonly failed: Promise<TopologyError>;
+  status(): InstanceStatus;
+}
+
+async function partitionsOf(part: SubTopology, options: ResolvedOptions): Promise<number> {
+  const counts: number[] = [];
+  for (const topic of part.topics) {
+    const known = await options.log.partitionCount(topic);
+    if (known === undefined) await options.log.ensureTopic(topic, { partitions: options.partitions });
+    counts.push(known ?? options.partitions);
+  }
+  const [count = options.partitions] = counts;
+  if (counts.some((other) => other !== count)) {
+    throw new TopologyError("TOPIC_MISMATCH", `the topics of sub-topology ${part.name} have different numbers of partitions (${counts.join(", ")})`, {
+      place: part.topics.join(", "),
+      cure: "topics that are read together need the same number of partitions",
+    });
+  }
+  const bound = count > 1 ? stepsBoundToOnePartition(part) : [];
+  if (bound.length > 0) {
+    throw new TopologyError("TOPIC_MISMATCH", `with ${count} partitions, ${bound.join(" and ")} would keep separate state in each, and results would be wrong`, {
+      place: part.topics.join(", "),
+      cure: "say by which field the topic is keyed, as in cast(..., { partitionedBy: \"deviceId\" }), and keep that field in the state's fields; or use one partition",
+    });
+  }
+  return count;
+}
+
+function connectorFor(name: string, connectors: readonly SinkConnector[]): SinkConnector {
+  const connector = connectors.find((other) => other.name === name);
+  if (connector !== undefined) return connector;
+  throw new TopologyError("CONFIG_INVALID", `the topology sinks into "${name}", but no such connector is given`, {
+    place: name,
+    cure: `pass one in connectors (there ${connectors.length === 1 ? "is" : "are"} ${connectors.map((other) => other.name).join(", ") || "none"})`,
+  });
+}
+
+/** Specs by connector, each with its connector. */
+function byConnector(plan: Plan, connectors: readonly SinkConnector[]): { connector: SinkConnector; specs: SinkSpec<never>[] }[] {
+  const groups = new Map<string, SinkSpec<never>[]>();
+  for (const spec of plan.sinks) groups.set(spec.connector, [...(groups.get(spec.connector) ?? []), spec]);
+  return [...groups].map(([name, specs]) => ({ connector: connectorFor(name, connectors), specs }));
+}
+
+class RunningInstance implements Instance {
+  readonly failed: Promise<TopologyError>;
+  readonly #plan: Plan;
+  readonly #options: ResolvedOptions;
+  readonly #tasks: readonly OpenedTask[];
+  readonly #lanes: ReadonlyMap<string, DeliveryLane>;
+  readonly #worker: Worker;
+  readonly #startedAt: number;
+  #state: InstanceState = "starting";
+  #failure: TopologyError | undefined;
+  #resolveFailed: (error: TopologyError) => void = () => {};
+  #stopped: Promise<void> | undefined;
+
+  constructor(plan: Plan, options: ResolvedOptions, tasks: readonly OpenedTask[], sinks: ReadonlyMap<string, Sink>) {
+    this.#plan = plan;
+    this.#options = options;
+    this.#tasks = tasks;
+    this.#startedAt = options.clock.now();
+    this.failed = new Promise((resolve) => {
+      this.#resolveFailed = resolve;
+    });
+    const { clock, logger } = options;
+    const onFailure = (error: TopologyError) => this.#fail(error);
+    const lanes = new Map<string, DeliveryLane>();
+    for (const [name, sink] of sinks) {
+      const target = name.slice(name.indexOf(":") + 1);
+      lanes.set(name, new DeliveryLane({ target, sink, clock, logger, onChange: () => this.#worker.wake(), onFailure }));
+    }
+    this.#lanes = lanes;
+    this.#worker = new Worker(tasks, lanes, options, onFailure);
+  }
+
+  run(): void {
+    if (this.#state !== "starting") return;
+    for (const { task, outbox, committer } of this.#tasks) {
+      task.enter("opening");
+      task.enter("running");
+      for (const entry of outbox) this.#worker.lane(entry.batch.connector, entry.batch.target).push(entry, (done) => committer.acknowledge(done), true);
+    }
+    for (const lane of this.#lanes.values()) lane.requestSettle();
+    this.#state = "running";
+    this.#worker.start();
+  }
+
+  async drain(): Promise<void> {
+    const failed = await Promise.race([this.#worker.drained(), this.failed]);
+    if (failed !== undefined) throw failed;
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
+    if (this.#state !== "failed") this.#state = "stopping";
+    await this.#worker.stop();
+    const { clock, stopTimeoutMs, logger } = this.#options;
+    const until = clock.now() + stopTimeoutMs;
+    while (this.#failure === undefined && clock.now() < until && ![...this.#lanes.values()].every((lane) => lane.isIdle)) await clock.sleep(10);
+    await Promise.all([...this.#lanes.values()].map((lane) => lane.stop()));
+    const left = [...this.#lanes.values()].reduce((sum, lane) => sum + lane.batches, 0);
+    if (left > 0) logger.warn({ batches: left }, "stopped with sealed batches in the outbox; they are delivered at the next start");
+    for (const { task, backend } of this.#tasks) {
+      if (task.state === "running" || task.state === "failed") task.enter("closing");
+      await backend.close();
+      if (task.state === "closing") task.enter("closed");
+    }
+    if (this.#failure === undefined) this.#state = "stopped";
+  }
+
+  #fail(error: TopologyError): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    this.#state = "failed";
+    this.#options.logger.error({ code: error.code, place: error.place, error: error.message }, "the instance failed");
+    this.#resolveFailed(error);
+    void this.#worker.stop();
+  }
+
+  status(): InstanceStatus {
+    return {
+      state: this.#state,
+      topology: this.#plan.topology.name,
+      version: this.#plan.topology.version,
+      startedAt: this.#startedAt,
+      tasks: this.#tasks.map(taskStatus),
+      counters: sumCounters(this.#tasks),
+      outbox: [...this.#lanes.values()].map((lane) => lane.status()),
+      windowsOpen: this.#tasks.reduce((sum, { task }) => sum + task.windowsOpen, 0),
+      failure: this.#failure === undefined ? null : { code: this.#failure.code, message: this.#failure.message },
+    };
+  }
+}
+
+function taskStatus({ task, committer }: OpenedTask): TaskStatus {
+  const times = Object.values(task.streamTimes);
+  return {
+    id: task.id,
+    inputs: task.inputs.map((input) => ({ topic: input.topic, partition: input.partition, position: input.position, end: input.endOffset, lag: input.lag })),
+    commitNumber: committer.checkpoint.commit,
+    streamTime: times.length === 0 ? null : Math.max(...times),
+    rebuilding: committer.isRebuilding,
+  };
+}
+
+function addInto(target: Record<string, number>, source: Readonly<Record<string, number>>): void {
+  for (const [name, count] of Object.entries(source)) target[name] = (target[name] ?? 0) + count;
+}
+
+function sumCounters(tasks: readonly OpenedTask[]): CounterStatus {
+  const written: Record<string, number> = {};
+  const deadLetters: Record<string, number> = {};
+  const sums = { read: 0, deduplicated: 0, filtered: 0, skipped: 0, late: 0, commits: 0 };
+  for (const { task, committer } of tasks) {
+    const { counters } = task;
+    sums.read += counters.read;
+    sums.deduplicated += counters.deduplicated;
+    sums.filtered += counters.filtered;
+    sums.skipped += counters.skipped;
+    sums.late += counters.late;
+    sums.commits += committer.checkpoint.commit;
+    addInto(written, counters.written);
+    addInto(deadLetters, counters.deadLetters);
+  }
+  return { ...sums, written, deadLetters };
+}
+
+/**
+ * Opens a topology: checks the plan, the topics and the sinks, opens each task's state where its last commit left it. Nothing runs before `run()`.
+ *
+ * Throws a TopologyError: PLAN_INVALID, CONFIG_INVALID, TOPIC_MISMATCH, FOLDER_IN_USE, STATE_CORRUPT, OFFSET_OUT_OF_RANGE, or what a connector says of its targets.
+ *
+ * @example
+ * const instance = await openInstance(topology, { log, connectors: [clickhouseConnector({ url, database: "iot" })], stateDir: "data/state" });
+ * instance.run();
+ */
+export async function openInstance(topology: Topology, given: InstanceOptions): Promise<Instance> {
+  const options = resolveOptions(given);
+  const plan = planOf(topology);
+  const connectors = [...options.connectors, logSinks(options.log, options.partitions)];
+  const tasks: OpenedTask[] = [];
+  try {
+    const partitionCounts: number[] = [];
+    for (const part of plan.subTopologies) partitionCounts.push(await partitionsOf(part, options));
+    const sinks = new Map<string, Sink>();
+    for (const { connector, specs } of byConnector(plan, connectors)) {
+      const opened = await connector.open({ topology: topology.name, version: topology.version, logger: options.logger }, specs);
+      specs.forEach((spec, index) => sinks.set(`${spec.connector}:${spec.target}`, opened[index] as Sink));
+    }
+    for (const [index, part] of plan.subTopologies.entries()) {
+      const partitionCount = partitionCounts[index] as number;
+      for (let partition = 0; partition < partitionCount; partition++) tasks.push(await openTask({ plan, part, partition, partitionCount }, options));
+    }
+    return new RunningInstance(plan, options, tasks, sinks);
+  } catch (cause) {
+    for (const { backend } of tasks) await backend.close();
+    throw cause;
+  }
+}
+
+/** Forgets a topology: its state is deleted and what its connectors made is dropped. The log stays, so the next start processes it anew. */
+export async function resetTopology(topology: Topology, given: InstanceOptions): Promise<void> {
+  const options = resolveOptions(given);
+  const plan = planOf(topology);
+  const connectors = [...options.connectors, logSinks(options.log, options.partitions)];
+  for (const { connector, specs } of byConnector(plan, connectors)) {
+    await connector.reset({ topology: topology.name, version: topology.version, logger: options.logger }, specs);
+  }
+  // Last, so that a reset that was cut off is done again as a whole.
+  if (options.stateDir !== null) await rm(join(options.stateDir, topology.name), { recursive: true, force: true });
+}

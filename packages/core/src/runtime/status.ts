@@ -1,0 +1,58 @@
+import type { TaskCounters } from "../model/index.ts";
+
+/** The life of an instance. */
+export type InstanceState = "starting" | "running" | "stopping" | "stopped" | "failed";
+
+/** One input partition of a task. `lag` is in records. */
+export interface InputStatus {
+  readonly topic: string;
+  readonly partition: number;
+  readonly position: number;
+  readonly end: number;
+  readonly lag: number;
+}
+
+/** One task. */
+export interface TaskStatus {
+  readonly id: string;
+  readonly inputs: readonly InputStatus[];
+  readonly commitNumber: number;
+  /** The greatest stream time of its steps, in epoch milliseconds. */
+  readonly streamTime: number | null;
+  /** True while its state is being rebuilt from the log. */
+  readonly rebuilding: boolean;
+}
+
+/** What waits for one sink. */
+export interface OutboxStatus {
+  readonly target: string;
+  readonly batches: number;
+  readonly bytes: number;
+  /** Batches acknowledged since the start. */
+  readonly delivered: number;
+  /** Batches that were found uncertain and had to be checked since the start. */
+  readonly uncertain: number;
+  readonly lastError: string | null;
+}
+
+/** Sums over all tasks. They stand in the checkpoints, so they survive restarts. */
+export interface CounterStatus extends Readonly<Omit<TaskCounters, "written" | "deadLetters">> {
+  readonly written: Readonly<Record<string, number>>;
+  readonly deadLetters: Readonly<Record<string, number>>;
+  readonly commits: number;
+}
+
+/** How an instance stands. */
+export interface InstanceStatus {
+  readonly state: InstanceState;
+  readonly topology: string;
+  readonly version: number;
+  /** Epoch milliseconds. */
+  readonly startedAt: number;
+  readonly tasks: readonly TaskStatus[];
+  readonly counters: CounterStatus;
+  readonly outbox: readonly OutboxStatus[];
+  /** Windows held in memory. */
+  readonly windowsOpen: number;
+  readonly failure: { readonly code: string; readonly message: string } | null;
+}

@@ -1,0 +1,87 @@
+import type { ByteWriter } from "../model/index.ts";
+import type { StateBackend, StateBatch } from "./backend.ts";
+import type { ValueCodec } from "./codec.ts";
+import { StateTable } from "./table.ts";
+
+const NUL = "\0";
+const BUCKETS_MAX = 256;
+// Epoch milliseconds of JavaScript dates stay within +-8.64e15, so an offset makes them positive and 16 hex digits keep their order as text.
+const START_OFFSET = 8_640_000_000_000_000;
+
+function startText(start: number): string {
+  return (start + START_OFFSET).toString(16).padStart(16, "0");
+}
+
+/** A window store: a table a window start, in order of time, so that expired windows are one range. */
+export class WindowTable<V> {
+  readonly name: string;
+  readonly #prefix: string;
+  readonly #backend: StateBackend;
+  readonly #codec: ValueCodec<V>;
+  readonly #options: { readonly entriesMax: number; readonly scratch: ByteWriter };
+  readonly #buckets = new Map<number, StateTable<V>>();
+  #lastStart = Number.NaN;
+  #last: StateTable<V> | undefined;
+  #expiredTo = Number.NEGATIVE_INFINITY;
+
+  constructor(backend: StateBackend, name: string, codec: ValueCodec<V>, options: { readonly entriesMax: number; readonly scratch: ByteWriter }) {
+    this.name = name;
+    this.#prefix = `w${NUL}${name}${NUL}`;
+    this.#backend = backend;
+    this.#codec = codec;
+    this.#options = options;
+  }
+
+  /** The number of windows in memory. */
+  get bucketCount(): number {
+    return this.#buckets.size;
+  }
+
+  #bucket(start: number): StateTable<V> {
+    if (start === this.#lastStart && this.#last !== undefined) return this.#last;
+    let bucket = this.#buckets.get(start);
+    if (bucket === undefined) {
+      bucket = new StateTable(this.#backend, this.name, this.#codec, { ...this.#options, prefix: `${this.#prefix}${startText(start)}${NUL}` });
+      this.#buckets.set(start, bucket);
+    }
+    this.#lastStart = start;
+    this.#last = bucket;
+    return bucket;
+  }
+
+  get(start: number, key: string): V | undefined {
+    return this.#bucket(start).get(key);
+  }
+  put(start: number, key: string, value: V): void {
+    this.#bucket(start).put(key, value);
+  }
+  delete(start: number, key: string): void {
+    this.#bucket(start).delete(key);
+  }
+
+  flush(batch: StateBatch): void {
+    for (const bucket of this.#buckets.values()) if (!bucket.isClean) bucket.flush(batch);
+  }
+
+  committed(): void {
+    for (const bucket of this.#buckets.values()) bucket.committed();
+    if (this.#buckets.size <= BUCKETS_MAX) return;
+    for (const [start, bucket] of this.#buckets) {
+      if (this.#buckets.size <= BUCKETS_MAX) break;
+      if (bucket.isClean) this.#buckets.delete(start);
+    }
+    this.#lastStart = Number.NaN;
+  }
+
+  /**
+   * Forgets windows that start before the bound. The bound's record in the checkpoint comes first: a crash in between leaves entries that nobody
+   * asks for any more, because their windows are late by then.
+   */
+  async expire(startBound: number): Promise<void> {
+    if (startBound <= this.#expiredTo || !Number.isFinite(startBound)) return;
+    this.#expiredTo = startBound;
+    for (const [start, bucket] of this.#buckets) if (start < startBound && bucket.isClean) this.#buckets.delete(start);
+    this.#lastStart = Number.NaN;
+    await this.#backend.clearRange({ gte: Buffer.from(this.#prefix), lt: Buffer.from(`${this.#prefix}${startText(startBound)}`) });
+  }
+}

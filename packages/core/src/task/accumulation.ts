@@ -1,0 +1,123 @@
+import type { ByteReader, ByteWriter, LogRecord } from "../model/index.ts";
+import { compileBinaryCodec } from "../schema/index.ts";
+import type { ValueCodec } from "../state/codec.ts";
+import type { AggregateNode, Aggregator } from "../topology/index.ts";
+
+/** A group's state in memory. What stands below the line is known only while the group waits for its row to leave. */
+export interface GroupState<S> {
+  total: S;
+  updates: number;
+  /** The greatest event time of the group's records. */
+  timestamp: number;
+  // ----
+  waiting: boolean;
+  windowStart: number;
+  sample: Record<string, unknown> | undefined;
+  origin: LogRecord | undefined;
+}
+
+/** How a group's total starts, grows, fills a row and is stored. `add` may change the total in place; it throws before it changes anything. */
+export interface Accumulation<S> {
+  start(value: Record<string, unknown>): S;
+  add(total: S, value: Record<string, unknown>): S;
+  fill(row: Record<string, unknown>, total: S): void;
+  readonly codec: ValueCodec<GroupState<S>>;
+}
+
+function numberIn(value: Record<string, unknown>, field: string): number {
+  const number = value[field];
+  if (typeof number === "number" && Number.isFinite(number)) return number;
+  throw new TypeError(`field ${field} is not a finite number`);
+}
+
+function groupCodec<S>(encodeTotal: (writer: ByteWriter, total: S) => void, decodeTotal: (reader: ByteReader) => S): ValueCodec<GroupState<S>> {
+  return {
+    encode(writer, state) {
+      writer.varint(state.updates);
+      writer.f64(state.timestamp);
+      encodeTotal(writer, state.total);
+    },
+    decode(reader) {
+      const updates = reader.varint();
+      const timestamp = reader.f64();
+      return { total: decodeTotal(reader), updates, timestamp, waiting: false, windowStart: 0, sample: undefined, origin: undefined };
+    },
+  };
+}
+
+/**
+ * Columns of aggregates as slots of doubles: one for count, sum, min, max; avg has two. A new count is exact to 2^53.
+ * Fields are read and checked before any slot changes.
+ */
+function columnAccumulation(columns: { readonly [name: string]: Aggregator<never, unknown> }): Accumulation<Float64Array> {
+  const entries = Object.entries(columns);
+  const fields = [...new Set(entries.flatMap(([, column]) => column.field ?? []))];
+  const inputs = new Float64Array(fields.length);
+  let slotCount = 0;
+  const plans = entries.map(([name, column]) => {
+    const slot = slotCount;
+    slotCount += column.kind === "avg" ? 2 : 1;
+    return { name, kind: column.kind, slot, input: column.field === undefined ? -1 : fields.indexOf(column.field) };
+  });
+  const read = (value: Record<string, unknown>): void => {
+    for (let index = 0; index < fields.length; index++) inputs[index] = numberIn(value, fields[index] as string);
+  };
+  const apply = (slots: Float64Array): Float64Array => {
+    for (const { kind, slot, input } of plans) {
+      const number = input < 0 ? 1 : (inputs[input] as number);
+      const known = slots[slot] as number;
+      if (kind === "min") slots[slot] = number < known ? number : known;
+      else if (kind === "max") slots[slot] = number > known ? number : known;
+      else slots[slot] = known + number;
+      if (kind === "avg") slots[slot + 1] = (slots[slot + 1] as number) + 1;
+    }
+    return slots;
+  };
+  const blank = new Float64Array(slotCount);
+  for (const { kind, slot } of plans) {
+    if (kind === "min") blank[slot] = Number.POSITIVE_INFINITY;
+    if (kind === "max") blank[slot] = Number.NEGATIVE_INFINITY;
+  }
+  return {
+    start(value) {
+      read(value);
+      return apply(blank.slice());
+    },
+    add(slots, value) {
+      read(value);
+      return apply(slots);
+    },
+    fill(row, slots) {
+      for (const { name, kind, slot } of plans) row[name] = kind === "avg" ? (slots[slot] as number) / (slots[slot + 1] as number) : slots[slot];
+    },
+    codec: groupCodec(
+      (writer, slots) => {
+        for (const slot of slots) writer.f64(slot);
+      },
+      (reader) => {
+        const slots = new Float64Array(slotCount);
+        for (let slot = 0; slot < slotCount; slot++) slots[slot] = reader.f64();
+        return slots;
+      },
+    ),
+  };
+}
+
+/** Compiles a node's aggregation. */
+export function compileAccumulation(node: AggregateNode): Accumulation<never> {
+  const { aggregation } = node;
+  if (aggregation.kind === "columns") return columnAccumulation(aggregation.columns) as unknown as Accumulation<never>;
+  const codec = compileBinaryCodec(aggregation.schema);
+  const accumulation: Accumulation<unknown> = {
+    start: (value) => value,
+    add: (total, value) => aggregation.reduce(total, value),
+    fill: (row, total) => {
+      row["value"] = total;
+    },
+    codec: groupCodec(
+      (writer, total) => codec.encode(writer, total),
+      (reader) => codec.decode(reader),
+    ),
+  };
+  return accumulation as unknown as Accumulation<never>;
+}

@@ -1,0 +1,110 @@
+/**
+ * Aggregates a group, with or without windows. A group's state is updated in place record by record; its row leaves once a commit, however often
+ * it changed in between, as Kafka Streams' cache does. `updates` counts the records in the row: it only grows, and reprocessing gives the same
+ * numbers again, so that sinks can take it as a version.
+ */
+import { TopologyError } from "../../model/index.ts";
+import { StateTable } from "../../state/table.ts";
+import { WindowTable } from "../../state/window-table.ts";
+import type { AggregateNode } from "../../topology/index.ts";
+import { advanceStreamTime, enter, type TaskContext } from "../context.ts";
+import { type Accumulation, compileAccumulation, type GroupState } from "../accumulation.ts";
+import type { AnyRecord, Link } from "../link.ts";
+import { compileRefuse, messageOf } from "../refuse.ts";
+import { compileScalarKey } from "../scalar-key.ts";
+
+interface GroupStore<S> {
+  get(windowStart: number, key: string): GroupState<S> | undefined;
+  put(windowStart: number, key: string, state: GroupState<S>): void;
+}
+
+function openStore<S>(context: TaskContext, node: AggregateNode, accumulation: Accumulation<S>): GroupStore<S> {
+  const options = { entriesMax: context.cacheEntriesMax, scratch: context.scratch };
+  if (node.window === undefined) {
+    const table = new StateTable(context.backend, node.name, accumulation.codec, options);
+    context.tables.push(table as StateTable<unknown>);
+    return { get: (_start, key) => table.get(key), put: (_start, key, state) => table.put(key, state) };
+  }
+  const { sizeMs, graceMs } = node.window;
+  const table = new WindowTable(context.backend, node.name, accumulation.codec, options);
+  const startBound = () => {
+    const closed = (context.streamTimes[node.name] ?? Number.NEGATIVE_INFINITY) - graceMs - sizeMs;
+    return Number.isFinite(closed) ? Math.floor(closed / sizeMs + 1) * sizeMs : Number.NEGATIVE_INFINITY;
+  };
+  context.windows.push({ table: table as WindowTable<unknown>, startBound });
+  return table;
+}
+
+export function aggregateLink(context: TaskContext, node: AggregateNode, next: Link, late: Link): Link {
+  const accumulation = compileAccumulation(node);
+  return aggregated(context, node, accumulation, next, late);
+}
+
+function aggregated<S>(context: TaskContext, node: AggregateNode, accumulation: Accumulation<S>, next: Link, late: Link): Link {
+  const refuse = compileRefuse(context, node.name, node.onError);
+  const store = openStore(context, node, accumulation);
+  const keyOf = compileScalarKey(node.groupBy);
+  const sizeMs = node.window?.sizeMs ?? 0;
+  const graceMs = node.window?.graceMs ?? Number.POSITIVE_INFINITY;
+  let waiting: GroupState<S>[] = [];
+  const flush = () => {
+    const leaving = waiting;
+    waiting = [];
+    for (const state of leaving) emit(context, node, accumulation, state, next);
+  };
+  context.flushes.push({ node: node.id, flush });
+  return (record: AnyRecord) => {
+    const { timestamp, value } = record;
+    let windowStart = 0;
+    if (sizeMs > 0) {
+      windowStart = Math.floor(timestamp / sizeMs) * sizeMs;
+      const streamTime = advanceStreamTime(context, node.name, timestamp);
+      if (windowStart + sizeMs <= streamTime - graceMs) {
+        context.counters.late++;
+        return late(record);
+      }
+    }
+    let state: GroupState<S> | undefined;
+    let key: string;
+    try {
+      key = keyOf(value);
+      state = store.get(windowStart, key);
+      if (state === undefined) {
+        state = { total: accumulation.start(value), updates: 1, timestamp, waiting: false, windowStart, sample: undefined, origin: undefined };
+      } else {
+        state.total = accumulation.add(state.total, value);
+        state.updates++;
+        if (timestamp > state.timestamp) state.timestamp = timestamp;
+      }
+    } catch (cause) {
+      if (cause instanceof TopologyError) throw cause;
+      return refuse("STEP_FAILED", messageOf(cause), "", cause);
+    }
+    store.put(windowStart, key, state);
+    if (!state.waiting) {
+      state.waiting = true;
+      state.windowStart = windowStart;
+      state.sample = value;
+      waiting.push(state);
+    }
+    state.origin = context.origin;
+  };
+}
+
+function emit<S>(context: TaskContext, node: AggregateNode, accumulation: Accumulation<S>, state: GroupState<S>, next: Link): void {
+  const { sample, origin } = state;
+  state.waiting = false;
+  state.sample = undefined;
+  state.origin = undefined;
+  if (sample === undefined || origin === undefined) return;
+  const row: Record<string, unknown> = {};
+  for (const field of node.groupBy) row[field] = sample[field];
+  if (node.window !== undefined) {
+    row["window_start"] = state.windowStart;
+    row["window_end"] = state.windowStart + node.window.sizeMs;
+  }
+  accumulation.fill(row, state.total);
+  row["updates"] = state.updates;
+  enter(context, origin);
+  next({ key: node.groupBy.map((field) => String(sample[field])).join("|"), value: row, timestamp: state.timestamp });
+}

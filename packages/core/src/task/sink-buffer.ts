@@ -1,0 +1,108 @@
+import { ByteWriter, type LogRecord } from "../model/index.ts";
+import type { RowEncoder, SinkSpec, UnsealedBatch } from "../port/index.ts";
+import type { TaskContext } from "./context.ts";
+import type { AnyRecord } from "./link.ts";
+
+interface MutableRange {
+  topic: string;
+  partition: number;
+  firstOffset: number;
+  lastOffset: number;
+}
+
+// A batch is cut at this size, so that one commit of huge rows does not become one huge insert.
+const BATCH_BYTES_MAX = 16 * 1_048_576;
+const BATCH_ROWS_MAX = 200_000;
+
+/** Encodes the rows of one sink of one task as they come. */
+export class SinkBuffer {
+  readonly spec: SinkSpec<never>;
+  readonly name: string;
+  readonly #encode: RowEncoder<unknown>;
+  readonly #writer = new ByteWriter(1 << 16);
+  readonly #full: UnsealedBatch[] = [];
+  #rowCount = 0;
+  #ranges: MutableRange[] = [];
+  #lastRange: MutableRange | undefined;
+  #loadTimeMin = Number.POSITIVE_INFINITY;
+  #loadTimeMax = Number.NEGATIVE_INFINITY;
+  #lastOrigin: LogRecord | undefined;
+  #index = 0;
+  readonly #flushed = new Map<LogRecord, number>();
+
+  constructor(spec: SinkSpec<never>) {
+    this.spec = spec;
+    this.name = `${spec.connector}:${spec.target}`;
+    this.#encode = spec.encoder() as unknown as RowEncoder<unknown>;
+  }
+
+  /** Encodes one row. A throw of the encoder leaves no part of the row behind. */
+  add(context: TaskContext, record: AnyRecord): void {
+    const { origin, meta } = context;
+    if (context.flushing) this.#index = this.#flushIndex(origin);
+    else if (origin === this.#lastOrigin) this.#index++;
+    else {
+      this.#lastOrigin = origin;
+      this.#index = 0;
+    }
+    meta.index = this.#index;
+    const start = this.#writer.position;
+    try {
+      this.#encode(this.#writer, record.value, meta, record.key, record.timestamp);
+    } catch (cause) {
+      this.#writer.position = start;
+      throw cause;
+    }
+    this.#rowCount++;
+    this.#cover(origin);
+    if (this.#writer.position >= BATCH_BYTES_MAX || this.#rowCount >= BATCH_ROWS_MAX) this.#cut();
+  }
+
+  /** While steps flush, rows of one origin need not come one after another. */
+  #flushIndex(origin: LogRecord): number {
+    const index = (this.#flushed.get(origin) ?? (origin === this.#lastOrigin ? this.#index : -1)) + 1;
+    this.#flushed.set(origin, index);
+    return index;
+  }
+
+  #cover(origin: LogRecord): void {
+    const { timestamp, offset } = origin;
+    if (timestamp < this.#loadTimeMin) this.#loadTimeMin = timestamp;
+    if (timestamp > this.#loadTimeMax) this.#loadTimeMax = timestamp;
+    let range = this.#lastRange;
+    if (range === undefined || range.topic !== origin.topic || range.partition !== origin.partition) {
+      range = this.#ranges.find((other) => other.topic === origin.topic && other.partition === origin.partition);
+      if (range === undefined) {
+        range = { topic: origin.topic, partition: origin.partition, firstOffset: offset, lastOffset: offset };
+        this.#ranges.push(range);
+      }
+      this.#lastRange = range;
+    }
+    if (offset > range.lastOffset) range.lastOffset = offset;
+    else if (offset < range.firstOffset) range.firstOffset = offset;
+  }
+
+  #cut(): void {
+    if (this.#rowCount === 0) return;
+    this.#full.push({
+      spec: this.spec,
+      rowCount: this.#rowCount,
+      bytes: this.#writer.take(),
+      inputs: this.#ranges,
+      loadTimeMin: this.#loadTimeMin,
+      loadTimeMax: this.#loadTimeMax,
+    });
+    this.#rowCount = 0;
+    this.#ranges = [];
+    this.#lastRange = undefined;
+    this.#loadTimeMin = Number.POSITIVE_INFINITY;
+    this.#loadTimeMax = Number.NEGATIVE_INFINITY;
+  }
+
+  /** All rows so far, in order, and an empty buffer. */
+  take(): UnsealedBatch[] {
+    this.#cut();
+    this.#flushed.clear();
+    return this.#full.splice(0);
+  }
+}

@@ -1,0 +1,157 @@
+import { ByteWriter, invariant, type LogRecord, makeCounters, type TaskCounters } from "../model/index.ts";
+import type { SubTopology } from "../plan/plan.ts";
+import type { UnsealedBatch } from "../port/index.ts";
+import type { StateBackend, StateBatch } from "../state/backend.ts";
+import { compilePart, type CompiledPart } from "./compile.ts";
+import { enter, type TaskContext } from "./context.ts";
+import type { TaskInput } from "./input.ts";
+import type { Link } from "./link.ts";
+import { TASK_TRANSITIONS, type TaskState } from "./state.ts";
+
+/** What a task continues from. */
+export interface TaskSnapshot {
+  readonly counters: TaskCounters;
+  readonly streamTimes: Readonly<Record<string, number>>;
+}
+
+/** What a task needs to be made. */
+export interface TaskOptions {
+  readonly id: string;
+  readonly partitionCount: number;
+  readonly part: SubTopology;
+  readonly inputs: readonly TaskInput[];
+  readonly backend: StateBackend;
+  /** Decoded entries kept in memory a store. */
+  readonly cacheEntriesMax: number;
+  readonly snapshot?: TaskSnapshot;
+}
+
+const NO_RECORD: LogRecord = Object.freeze({ topic: "", partition: -1, offset: -1, timestamp: 0, key: null, value: null, headers: [] });
+
+/** The steps of one sub-topology over one partition. Synchronous: records go in, rows and state changes wait for the commit. */
+export class Task {
+  readonly id: string;
+  readonly inputs: readonly TaskInput[];
+  readonly #context: TaskContext;
+  readonly #links: CompiledPart;
+  #state: TaskState = "created";
+  #uncommitted = 0;
+  #expireTo: readonly number[] = [];
+
+  constructor(options: TaskOptions) {
+    const { id, backend, snapshot } = options;
+    this.id = id;
+    this.inputs = options.inputs;
+    const { links, context } = compilePart(options.part, (deadLetterLink) => ({
+      taskId: id,
+      origin: NO_RECORD,
+      meta: { topic: "", partition: -1, offset: -1, index: 0, loadTime: 0 },
+      flushing: false,
+      counters: makeCounters(snapshot?.counters),
+      backend,
+      scratch: new ByteWriter(1 << 16),
+      cacheEntriesMax: options.cacheEntriesMax,
+      partitionCount: options.partitionCount,
+      tables: [],
+      windows: [],
+      sinks: [],
+      streamTimes: { ...snapshot?.streamTimes },
+      flushes: [],
+      deadLetterLink,
+    }));
+    this.#links = links;
+    this.#context = context;
+  }
+
+  get state(): TaskState {
+    return this.#state;
+  }
+  /** Records processed since the last flush. */
+  get uncommitted(): number {
+    return this.#uncommitted;
+  }
+  get counters(): Readonly<TaskCounters> {
+    return this.#context.counters;
+  }
+  get streamTimes(): Readonly<Record<string, number>> {
+    return this.#context.streamTimes;
+  }
+  get windowsOpen(): number {
+    return this.#context.windows.reduce((sum, { table }) => sum + table.bucketCount, 0);
+  }
+
+  /** Moves to another state; a move that the table does not know is a bug. */
+  enter(state: TaskState): void {
+    invariant(TASK_TRANSITIONS[this.#state].includes(state), `task ${this.id} cannot go from ${this.#state} to ${state}`);
+    this.#state = state;
+  }
+
+  /** The input whose head has the lowest timestamp; undefined where an input may still have an earlier one to fetch. */
+  #choose(): TaskInput | undefined {
+    let best: TaskInput | undefined;
+    let bestTime = Number.POSITIVE_INFINITY;
+    for (const input of this.inputs) {
+      const head = input.head;
+      if (head === undefined) {
+        if (input.fetchOffset < input.endOffset) return undefined;
+        continue;
+      }
+      if (best === undefined || head.timestamp < bestTime) {
+        best = input;
+        bestTime = head.timestamp;
+      }
+    }
+    return best;
+  }
+
+  /** Processes up to `recordsMax` fetched records, lowest timestamp first, and tells how many it did. Throws what a `fail` policy throws. */
+  process(recordsMax: number): number {
+    invariant(this.#state === "running", `task ${this.id} processes only while running, not ${this.#state}`);
+    const context = this.#context;
+    let done = 0;
+    while (done < recordsMax) {
+      const input = this.inputs.length === 1 ? (this.inputs[0] as TaskInput) : this.#choose();
+      const record = input?.head;
+      if (input === undefined || record === undefined) break;
+      enter(context, record);
+      context.counters.read++;
+      const link = this.#links.get(record.topic) as Link;
+      link({ key: record.key, value: record.value, timestamp: record.timestamp });
+      input.advance();
+      done++;
+    }
+    this.#uncommitted += done;
+    return done;
+  }
+
+  /** Makes held-back rows leave, and takes all rows since the last call: the first step of a commit. */
+  takeRows(): UnsealedBatch[] {
+    const context = this.#context;
+    context.flushing = true;
+    for (const { flush } of context.flushes) flush();
+    context.flushing = false;
+    this.#uncommitted = 0;
+    const batches = context.sinks.flatMap((sink) => sink.take());
+    const { written } = context.counters;
+    for (const { spec, rowCount } of batches) written[spec.target] = (written[spec.target] ?? 0) + rowCount;
+    return batches;
+  }
+
+  /** Writes the stores' changes into the batch. */
+  flushState(batch: StateBatch): void {
+    for (const table of this.#context.tables) table.flush(batch);
+    for (const { table } of this.#context.windows) table.flush(batch);
+    // The bounds of this commit's stream time: by the time it is durable the task has gone on, and a crash must not find windows gone that the
+    // committed stream time still holds open.
+    this.#expireTo = this.#context.windows.map(({ startBound }) => startBound());
+  }
+
+  /** The batch of the last `flushState` is durable. Forgets windows that are closed by the stream time that was committed with it. */
+  async committed(): Promise<void> {
+    for (const table of this.#context.tables) table.committed();
+    for (const [index, { table }] of this.#context.windows.entries()) {
+      table.committed();
+      await table.expire(this.#expireTo[index] ?? Number.NEGATIVE_INFINITY);
+    }
+  }
+}
