@@ -1,0 +1,23 @@
+export { compileBinaryCodec, type BinaryCodec } from "./binary-codec.ts";
+export { CastFailure, CAST_ERRORS_MAX, DEPTH_MAX, type CastError } from "./cast-failure.ts";
+export { compileCaster } from "./caster.ts";
+export type {
+  AnyColumn,
+  Column,
+  ColumnKind,
+  ColumnOptions,
+  ColumnSettings,
+  ColumnType,
+  IntegerBits,
+  JsonObject,
+  JsonValue,
+  NumberOptions,
+  RawJson,
+  StringOptions,
+} from "./column.ts";
+export { c, type BigInteger, type Columns, type MapKey, type Moment, type SmallInteger } from "./columns.ts";
+export { compileDecoder, PAYLOAD_BYTES_MAX, type DecodeLimits } from "./decoder.ts";
+export { compileJsonEncoder } from "./json-encoder.ts";
+export { compileKeyEncoder } from "./key-encoder.ts";
+export { ddlColumns, record, type Fields, type FieldsIn, type FieldsOut, type Infer, type InferInput, type RecordSchema, type SchemaColumn } from "./record-schema.ts";
+export { compileRowEncoder } from "./row-encoder.ts";

@@ -1,0 +1,142 @@
+import type { TopologyError } from "../model/index.ts";
+import { describeValue } from "./cast-failure.ts";
+import type { AnyColumn } from "./column.ts";
+import { UUID_SHAPE } from "./column-cast.ts";
+import { formatUnscaled } from "./decimal.ts";
+import { formatMs, formatTicks, parseDay } from "./instant.ts";
+import { generate, literal, memoise } from "./generate.ts";
+import { stringifyObject } from "./json-text.ts";
+import { integerRange } from "./number-cast.ts";
+import type { RecordSchema } from "./record-schema.ts";
+import { encodeError } from "./row-encoder.ts";
+import { bigTicks, exactDecimal, mapKeyOf, smallTicks, wellFormed } from "./row-writer.ts";
+import { dayRange } from "./time-cast.ts";
+
+/** JSON text of one value of a column. Throws a RangeError on what the column cannot hold. */
+type JsonOf = (value: unknown) => string;
+
+function unfit(type: string, value: unknown): never {
+  throw new RangeError(`expected ${type}, got ${describeValue(value)}`);
+}
+
+function integer(low: bigint, high: bigint): JsonOf {
+  return (value) => {
+    const exact = typeof value === "bigint" || (typeof value === "number" && Number.isSafeInteger(value));
+    return exact && value >= low && value <= high ? String(value) : unfit(`an exact integer from ${low} to ${high}`, value);
+  };
+}
+
+function float(value: unknown): string {
+  if (typeof value !== "number" || !Number.isFinite(value)) unfit("a finite number", value);
+  return Object.is(value, -0) ? "-0" : String(value);
+}
+
+function text(check: (value: string) => boolean, type: string): JsonOf {
+  return (value) => (typeof value === "string" && check(value) ? JSON.stringify(value) : unfit(type, value));
+}
+
+function moment(bits: 32 | 64, precision: number): JsonOf {
+  if (precision > 3) {
+    const ticks = bigTicks(precision);
+    return (value) => `"${formatTicks(ticks(value), precision)}"`;
+  }
+  const ticks = smallTicks(bits, precision);
+  const msPerTick = 10 ** (3 - precision);
+  return (value) => `"${formatMs(ticks(value) * msPerTick)}"`;
+}
+
+function map(key: AnyColumn, inner: AnyColumn): JsonOf {
+  const keyJson = compileJsonOf(key);
+  const keyOf = mapKeyOf(key.type);
+  const json = compileJsonOf(inner);
+  return (value) => {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) unfit("an object", value);
+    const members = Object.entries(value).map(([name, member]) => {
+      keyJson(keyOf(name));
+      return `${JSON.stringify(name)}:${json(member)}`;
+    });
+    return `{${members.join(",")}}`;
+  };
+}
+
+function array(inner: AnyColumn): JsonOf {
+  const json = compileJsonOf(inner);
+  return (value) => (Array.isArray(value) ? `[${Array.from(value, json).join(",")}]` : unfit("an array", value));
+}
+
+function compileJsonOf({ type }: AnyColumn): JsonOf {
+  switch (type.kind) {
+    case "integer":
+      return integer(...integerRange(type.bits, type.signed));
+    case "float":
+      return float;
+    case "decimal":
+      return (value) => formatUnscaled(exactDecimal(value, type.precision, type.scale), type.scale);
+    case "string":
+      return (value) => JSON.stringify(wellFormed(value));
+    case "fixedString":
+      return text((value) => value.isWellFormed() && Buffer.byteLength(value) === type.bytes, `text of ${type.bytes} bytes`);
+    case "enum":
+      return text((value) => type.values.has(value), "a name of the enum");
+    case "bool":
+      return (value) => (typeof value === "boolean" ? String(value) : unfit("a boolean", value));
+    case "uuid":
+      return text((value) => UUID_SHAPE.test(value), "a UUID");
+    case "date": {
+      const [first, last] = dayRange(type.bits);
+      return text((value) => parseDay(value) >= first && parseDay(value) <= last, "a day as YYYY-MM-DD in the column's range");
+    }
+    case "dateTime":
+      return moment(type.bits, type.precision);
+    case "nullable": {
+      const json = compileJsonOf(type.inner);
+      return (value) => (value === null || value === undefined ? "null" : json(value));
+    }
+    case "lowCardinality":
+      return compileJsonOf(type.inner);
+    case "array":
+      return array(type.inner);
+    case "map":
+      return map(type.key, type.value);
+    case "json":
+    case "rest":
+      return stringifyObject;
+  }
+}
+
+/** The rest's members as they follow the other fields. A member that would repeat a field is refused: which of the two stood would be chance. */
+function restMembers(known: ReadonlySet<string>): JsonOf {
+  return (value) => {
+    const json = stringifyObject(value);
+    if (json === "{}") return "";
+    for (const name of Object.keys(value as object)) if (known.has(name)) throw new RangeError(`the rest repeats the field ${JSON.stringify(name)}`);
+    return `,${json.slice(1, -1)}`;
+  };
+}
+
+const encoderOf = memoise((schema: RecordSchema<unknown, unknown>): JsonOf => {
+  const bindings: Record<string, unknown> = { refuse: (at: number, error: unknown): TopologyError => encodeError(schema, at, error) };
+  const fields = schema.columns.map((column, index) => ({ ...column, index }));
+  const named = fields.filter(({ column }) => column.kind !== "rest");
+  const lines = named.map(({ name, from, column, index }, place) => {
+    bindings[`j${index}`] = compileJsonOf(column);
+    return `at = ${index}; json += ${literal(`${place === 0 ? "" : ","}${JSON.stringify(from)}:`)} + j${index}(value[${literal(name)}]);`;
+  });
+  for (const { name, index } of fields.filter(({ column }) => column.kind === "rest")) {
+    bindings[`j${index}`] = restMembers(new Set(named.map(({ from }) => from)));
+    const members = `j${index}(value[${literal(name)}])`;
+    lines.push(`at = ${index}; json += ${named.length === 0 ? `${members}.slice(1)` : members};`);
+  }
+  const body = `let at = 0, json = "{";\ntry {\n${lines.join("\n")}\n} catch (error) {\nthrow refuse(at, error);\n}\nreturn json + "}";`;
+  return generate<JsonOf>(bindings, `return function encodeJson(value) {\n${body}\n};`);
+});
+
+/**
+ * Compiles the encoder of a record as JSON text that its own cast reads back exactly: 64-bit integers and decimals as JSON numbers, moments as
+ * ISO-8601 in UTC, fields under their JSON names, the rest's members beside them.
+ *
+ * Throws a `TopologyError` `CAST_FAILED` naming the field when a value does not fit its column.
+ */
+export function compileJsonEncoder<Out, In>(schema: RecordSchema<Out, In>): (value: In) => string {
+  return encoderOf(schema);
+}
