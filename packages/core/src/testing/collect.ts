@@ -1,6 +1,6 @@
 import { deserialize, serialize } from "node:v8";
 import { ByteReader } from "../model/index.ts";
-import type { SealedBatch, Sink, SinkConnector, SinkSpec } from "../port/index.ts";
+import type { RowEncoder, SealedBatch, Sink, SinkConnector, SinkSpec } from "../port/index.ts";
 
 /** A row as a collecting sink got it, with where it came from. */
 export interface CollectedRow {
@@ -14,8 +14,7 @@ export interface CollectedRow {
 }
 
 /**
- * A sink for tests: rows of any type, kept in memory by {@link collectConnector}. `upsert` says that rows replace each other by key, so that a task
- * may be rebuilt.
+ * A sink for tests: rows of any type, kept in memory by {@link collectConnector}.
  */
 export function collect<V>(target: string): SinkSpec<V> {
   return Object.freeze({
@@ -28,7 +27,7 @@ export function collect<V>(target: string): SinkSpec<V> {
     dependents: Object.freeze([]),
     problems: Object.freeze([]),
     declaration: undefined,
-    encoder: () => (writer, value: V, meta, key, timestamp) => {
+    encoder: (): RowEncoder<V> => (writer, value, meta, key, timestamp) => {
       const row: CollectedRow = { value, key, timestamp, topic: meta.topic, partition: meta.partition, offset: meta.offset, index: meta.index };
       writer.sized(serialize(row));
     },

@@ -1,0 +1,5 @@
+/** For tests: the driver, sinks and logs in memory, and the contract suites that every implementation of a port runs. */
+export { type CollectConnector, collectConnector, type CollectedRow, collectedRows, type CollectFaults, collect } from "./testing/collect.ts";
+export { type PipedRecord, type TestDriver, testDriver } from "./testing/driver.ts";
+export * from "./testing/memory-log.ts";
+export * from "./testing/source-log-contract.ts";
