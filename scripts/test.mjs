@@ -71,6 +71,7 @@ class Counter {
     }
     this.#levels.length = depth + 1;
     if (depth > 0) return;
+    if (this.#file !== null) this.end();
     this.#file = point;
     this.#levels = [];
   }
