@@ -1,11 +1,18 @@
-import type { SealedBatch, Sink, SinkConnector, SinkSpec, SourceLog } from "../port/index.ts";
+import { TopologyError } from "../model/index.ts";
+import type { DeliveryHint, SealedBatch, Sink, SinkConnector, SinkSpec, SourceLog } from "../port/index.ts";
 
 /** Topics of the log as sinks: the producer sequence of each task drops repeats, whatever happened before. */
 export function logSinks(log: SourceLog, partitions: number): SinkConnector {
   const sinkFor = (target: string): Sink => ({
-    async deliver(batch: SealedBatch) {
+    async deliver(batch: SealedBatch, hint: DeliveryHint) {
       const producerId = `${batch.topology}:${batch.task}:${target}`;
-      await log.appendFrames(target, batch.bytes, batch.rowCount, { producerId, epoch: 1, sequence: batch.sequence });
+      const { repeated } = await log.appendFrames(target, batch.bytes, batch.rowCount, { producerId, epoch: 1, sequence: batch.sequence });
+      if (!repeated || hint.uncertain) return;
+      // A batch that was never sent before cannot be a repeat: the state that counted the sequence is older than the topic.
+      throw new TopologyError("SINK_MISMATCH", `topic ${target} already holds batch ${batch.sequence} of ${producerId}, which this state has never sent`, {
+        place: target,
+        cure: "the state folder was lost or replaced: restore it, or reset the topology and its output topics together",
+      });
     },
     settle: () => Promise.resolve(),
   });
