@@ -5,5 +5,6 @@ export * from "./counters.ts";
 export * from "./error.ts";
 export * from "./frame.ts";
 export * from "./id.ts";
+export * from "./partitioner.ts";
 export * from "./record.ts";
 export * from "./time.ts";
