@@ -1,10 +1,10 @@
-import { Issues, keySegment, type CastFailure } from "./cast-failure.ts";
+import { describeValue, Issues, keySegment, type CastFailure } from "./cast-failure.ts";
 import type { AnyColumn } from "./column.ts";
 import { compileColumnCast, isMembers, isNullable, nullMessage } from "./column-cast.ts";
 import { castDefault } from "./default-value.ts";
-import { describeValue } from "./cast-failure.ts";
 import { generate, literal, memoise } from "./generate.ts";
-import { checkJson, NO_MEMBERS } from "./json-text.ts";
+import { checkJson } from "./json-text.ts";
+import { Members, NO_MEMBERS } from "./members.ts";
 import { quickNumber, safeBounds } from "./number-cast.ts";
 import type { RecordSchema, SchemaColumn } from "./record-schema.ts";
 import { quickMs } from "./time-cast.ts";
@@ -85,7 +85,7 @@ function restCode(columns: readonly SchemaColumn[], rest: string): string {
   return `let ${rest} = NO_MEMBERS;
 for (const k in o) switch (k) { ${known.join(" ")} ${known.length > 0 ? "break;" : ""}
 default: if (!Object.hasOwn(o, k)) break;
-if (${rest} === NO_MEMBERS) ${rest} = { __proto__: null };
+if (${rest} === NO_MEMBERS) ${rest} = new Members();
 const m = o[k];
 if (typeof m === "string" && m.isWellFormed() && k.isWellFormed()) ${rest}[k] = m; else keepMember(${rest}, k, m, issues);
 }`;
@@ -103,7 +103,7 @@ function fieldCode({ from, column }: SchemaColumn, index: number): string {
 /** The cast of a schema, errors left in the issues given. Stateless, so made once a schema. */
 export const compileRecordCast: (schema: RecordSchema<unknown, unknown>) => RecordCast = memoise((schema) => {
   const { columns } = schema;
-  const bindings: Record<string, unknown> = { NO_MEMBERS, keepMember, quickMs, quickNumber };
+  const bindings: Record<string, unknown> = { Members, NO_MEMBERS, keepMember, quickMs, quickNumber };
   const code = columns.map((column, index) => {
     if (column.column.kind === "rest") return restCode(columns, `v${index}`);
     bindings[`f${index}`] = fieldCast(column);

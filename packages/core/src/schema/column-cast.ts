@@ -1,6 +1,7 @@
 import type { AnyColumn, ColumnSettings } from "./column.ts";
 import { describeValue, keySegment, type Issues } from "./cast-failure.ts";
 import { checkJson } from "./json-text.ts";
+import { Members } from "./members.ts";
 import { decimalCast, floatCast, integerCast, type Cast } from "./number-cast.ts";
 import { dateCast, momentCast } from "./time-cast.ts";
 import { isRawJson } from "./raw-json.ts";
@@ -82,7 +83,7 @@ function mapCast(key: AnyColumn, inner: AnyColumn): Cast {
   const keyIsText = key.kind === "string" || key.kind === "lowCardinality";
   return (value, issues) => {
     if (!isMembers(value)) return issues.add(`expected an object, got ${describeValue(value)}`);
-    const out = Object.create(null) as Record<string, unknown>;
+    const out = new Members();
     const keys = Object.keys(value);
     for (let index = 0; index < keys.length; index++) {
       const name = keys[index] as string;

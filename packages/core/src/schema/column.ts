@@ -10,7 +10,7 @@ export interface RawJson {
 /** A JSON value. Numbers that a double would round are {@link RawJson}, so that `JSON.stringify` gives back what was sent. */
 export type JsonValue = null | boolean | number | string | RawJson | readonly JsonValue[] | JsonObject;
 
-/** A JSON object; made with a null prototype where this library makes it. */
+/** A JSON object; it inherits nothing where this library makes it, so any name is safe in it. */
 export interface JsonObject {
   readonly [key: string]: JsonValue;
 }

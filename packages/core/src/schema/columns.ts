@@ -66,7 +66,7 @@ export interface Columns {
   /** Null or absent gives null. */
   nullable<Out, In>(inner: Column<Out, In>, options?: ColumnOptions<Out | null>): Column<Out | null, In | null>;
   array<Out, In>(inner: Column<Out, In>, options?: ColumnOptions<readonly Out[]>): Column<readonly Out[], readonly In[]>;
-  /** A JSON object as `Map(key, value)`; gives a record without a prototype, whose keys are text whatever the key's column. */
+  /** A JSON object as `Map(key, value)`; gives an object that inherits nothing, whose keys are text whatever the key's column. */
   map<Out, In>(key: MapKey, value: Column<Out, In>, options?: ColumnOptions<Readonly<Record<string, Out>>>): Column<Readonly<Record<string, Out>>, Readonly<Record<string, In>>>;
   /** A JSON object of any shape. Numbers that a double cannot hold stay exact (see {@link JsonValue}). */
   json(options?: ColumnOptions<JsonObject>): Column<JsonObject>;

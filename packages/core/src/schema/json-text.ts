@@ -3,13 +3,11 @@
  * any way that keeps them. So a text is parsed plainly first, and once more with each number's source text when a number met a column
  * for which rounding matters and the text has a number that a double might round.
  */
-import type { JsonObject, JsonValue } from "./column.ts";
+import type { JsonValue } from "./column.ts";
 import { describeValue, Issues, keySegment } from "./cast-failure.ts";
 import { sameNumber } from "./decimal.ts";
+import { NO_MEMBERS } from "./members.ts";
 import { isRawJson, parseWithSource, rawJson } from "./raw-json.ts";
-
-/** An object's members without a prototype, or with none at all. Shared by all records that have none. */
-export const NO_MEMBERS: JsonObject = Object.freeze(Object.create(null) as JsonObject);
 
 /** A number of 16 or more characters, or with an exponent of 3 digits: less is exact as a double (15 digits are, from 1e-99 to 1e99). */
 const MAY_ROUND = /(?:^|[:[,\s])-?(?:\d[\d.]{15}|\d[\d.]*[eE][+-]?\d{3})/;

@@ -2,7 +2,8 @@ import type { ByteReader } from "../model/index.ts";
 import type { AnyColumn, IntegerBits } from "./column.ts";
 import { formatUnscaled } from "./decimal.ts";
 import { formatDay } from "./instant.ts";
-import { NO_MEMBERS, parseStored } from "./json-text.ts";
+import { parseStored } from "./json-text.ts";
+import { Members, NO_MEMBERS } from "./members.ts";
 import { decimalBits } from "./row-writer.ts";
 
 /** Reads one value of a column from RowBinary, as a cast gives it. */
@@ -67,7 +68,7 @@ function map(key: AnyColumn, inner: AnyColumn): ReadValue {
   const read = compileReadValue(inner);
   return (reader) => {
     const size = reader.varint();
-    const out = Object.create(null) as Record<string, unknown>;
+    const out = new Members();
     for (let index = 0; index < size; index++) {
       const name = String(readKey(reader));
       out[name] = read(reader);
@@ -81,7 +82,7 @@ function json(reader: ByteReader): unknown {
   const text = reader.text();
   if (text === "{}") return NO_MEMBERS;
   // Entry by entry: `__proto__` is a name like any other.
-  const out = Object.create(null) as Record<string, unknown>;
+  const out = new Members();
   for (const [name, member] of Object.entries(parseStored(text) as object)) out[name] = member;
   return out;
 }
