@@ -13,7 +13,6 @@ export const ERROR_CODES = {
   CAST_FAILED: "the record does not fit its schema",
   KEY_MISMATCH: "the record's key is not the field that its topic is partitioned by",
   STEP_FAILED: "a step of the topology threw",
-  LATE_RECORD: "the record came after its window's grace had passed",
   // Topology and plan.
   PLAN_INVALID: "the topology has errors",
   TOPOLOGY_NOT_FOUND: "no topology was found where one was named",
