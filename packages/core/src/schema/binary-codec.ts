@@ -1,7 +1,7 @@
 import type { ByteReader, ByteWriter } from "../model/index.ts";
 import { generate, literal, memoise } from "./generate.ts";
 import type { RecordSchema } from "./record-schema.ts";
-import { compileRowEncoder } from "./row-encoder.ts";
+import { stateEncoderOf } from "./row-encoder.ts";
 import { compileReadValue } from "./row-reader.ts";
 
 /** Values to bytes and back, for state. */
@@ -26,5 +26,5 @@ const readerOf = memoise((schema: RecordSchema<unknown, unknown>): ((reader: Byt
  * order, so another order of fields reads other bytes: state is bound to its schema.
  */
 export function compileBinaryCodec<Out, In>(schema: RecordSchema<Out, In>): BinaryCodec<Out> {
-  return { encode: compileRowEncoder(schema) as unknown as (writer: ByteWriter, value: Out) => void, decode: readerOf(schema) as (reader: ByteReader) => Out };
+  return { encode: stateEncoderOf(schema), decode: readerOf(schema) as (reader: ByteReader) => Out };
 }

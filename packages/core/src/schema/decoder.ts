@@ -84,7 +84,7 @@ export function compileDecoder<Out, In>(schema: RecordSchema<Out, In>, limits: D
     let out = cast(parsed, issues);
     if (issues.inexact) {
       issues.inexact = false;
-      if (mayRound(text)) {
+      if (issues.count > 0 || mayRound(text)) {
         out = castExactly(bytes, text);
         if (out instanceof CastFailure) return out;
       }

@@ -4,9 +4,11 @@ import { describeValue } from "./cast-failure.ts";
 import { UUID_SHAPE } from "./column-cast.ts";
 import { unscaled } from "./decimal.ts";
 import { parseDay } from "./instant.ts";
-import { stringifyObject } from "./json-text.ts";
 import { explainDecimal, integerRange } from "./number-cast.ts";
 import { dayRange, tickRange } from "./time-cast.ts";
+
+/** How JSON columns are written: as ClickHouse takes them, or without loss. */
+export type JsonTextOf = (value: unknown) => string;
 
 /** Writes one value of a column as RowBinary. Throws a RangeError on what the column cannot hold, rather than write something else. */
 export type WriteValue = (writer: ByteWriter, value: unknown) => void;
@@ -146,8 +148,8 @@ function enumeration(bits: 8 | 16, values: ReadonlyMap<string, number>): WriteVa
   };
 }
 
-function array(inner: AnyColumn): WriteValue {
-  const write = compileWriteValue(inner);
+function array(inner: AnyColumn, jsonText: JsonTextOf): WriteValue {
+  const write = compileWriteValue(inner, jsonText);
   return (writer, value) => {
     if (!Array.isArray(value)) unfit("an array", value);
     writer.varint(value.length);
@@ -161,9 +163,9 @@ export function mapKeyOf(type: ColumnType): (key: string) => unknown {
   return type.bits <= 32 ? Number : BigInt;
 }
 
-function map(key: AnyColumn, inner: AnyColumn): WriteValue {
-  const writeKey = compileWriteValue(key);
-  const write = compileWriteValue(inner);
+function map(key: AnyColumn, inner: AnyColumn, jsonText: JsonTextOf): WriteValue {
+  const writeKey = compileWriteValue(key, jsonText);
+  const write = compileWriteValue(inner, jsonText);
   const keyOf = mapKeyOf(key.type);
   return (writer, value) => {
     if (typeof value !== "object" || value === null || Array.isArray(value)) unfit("an object", value);
@@ -176,8 +178,8 @@ function map(key: AnyColumn, inner: AnyColumn): WriteValue {
   };
 }
 
-function nullable(inner: AnyColumn): WriteValue {
-  const write = compileWriteValue(inner);
+function nullable(inner: AnyColumn, jsonText: JsonTextOf): WriteValue {
+  const write = compileWriteValue(inner, jsonText);
   return (writer, value) => {
     if (value === null || value === undefined) return writer.u8(1);
     writer.u8(0);
@@ -186,7 +188,7 @@ function nullable(inner: AnyColumn): WriteValue {
 }
 
 /** The writer of one column. LowCardinality is written as what it holds; JSON as text, which ClickHouse reads under `input_format_binary_read_json_as_string=1`. */
-export function compileWriteValue({ type }: AnyColumn): WriteValue {
+export function compileWriteValue({ type }: AnyColumn, jsonText: JsonTextOf): WriteValue {
   switch (type.kind) {
     case "integer":
       return integer(type.bits, type.signed);
@@ -212,15 +214,15 @@ export function compileWriteValue({ type }: AnyColumn): WriteValue {
     case "dateTime":
       return moment(type.bits, type.precision);
     case "nullable":
-      return nullable(type.inner);
+      return nullable(type.inner, jsonText);
     case "lowCardinality":
-      return compileWriteValue(type.inner);
+      return compileWriteValue(type.inner, jsonText);
     case "array":
-      return array(type.inner);
+      return array(type.inner, jsonText);
     case "map":
-      return map(type.key, type.value);
+      return map(type.key, type.value, jsonText);
     case "json":
     case "rest":
-      return (writer, value) => writer.text(stringifyObject(value));
+      return (writer, value) => writer.text(jsonText(value));
   }
 }
