@@ -49,7 +49,6 @@ export const ERROR_CODES = {
   // Engine.
   TASK_FAILED: "a task failed",
   INTERNAL: "a bug: something that should not happen",
-  SHUTDOWN_TIMEOUT: "the instance did not stop in time",
 } as const;
 
 /** A stable error code. */
