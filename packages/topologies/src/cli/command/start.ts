@@ -1,0 +1,140 @@
+import { armFailpoints, TopologyError } from "@iot-topology/core";
+import type { Context } from "../context.ts";
+import { dataFolder, type DataFolder, makeToken, removeInstanceRecord, runningInstance, writeFolderRecord, writeInstanceRecord } from "../data-folder.ts";
+import { type Summary, summarise } from "../run/balance.ts";
+import { databaseOf } from "../run/clickhouse.ts";
+import { feedFleet, feedFile } from "../run/feed.ts";
+import { appendTo, type InputFlags, inputOf } from "../run/input.ts";
+import { Session, type SessionOptions } from "../run/session.ts";
+import { type StatusServer, startStatusServer } from "../run/status-server.ts";
+import { stopRequest, type StopRequest } from "../run/stop-signal.ts";
+import { openView, type View } from "../run/view.ts";
+import { loadTopology } from "../topology-file.ts";
+
+/** Flags of `start`, as they were typed. */
+export interface StartFlags extends InputFlags {
+  readonly name?: string;
+  readonly untilEnd?: boolean;
+  readonly again?: boolean;
+  readonly generate?: boolean;
+  readonly clickhouse?: string;
+  readonly port?: string;
+  readonly partitions?: string;
+  readonly migrate?: boolean;
+}
+
+/** Runs a topology until it is told to stop, or until its input's end. */
+export async function start(context: Context, nameOrFile: string | undefined, flags: StartFlags): Promise<number> {
+  const { config } = context.load({
+    topology: nameOrFile,
+    "clickhouse.url": flags.clickhouse,
+    port: flags.port,
+    partitions: flags.partitions,
+    migrate: flags.migrate,
+    "generator.enabled": flags.generate === false ? false : undefined,
+  });
+  const loaded = await loadTopology(config.topology, { folder: context.folder, exportName: flags.name });
+  const topics = [...new Set(loaded.plan.subTopologies.flatMap((part) => part.topics))];
+  const input = inputOf(flags, topics, context.folder);
+  if (flags.again === true && input === undefined) throw new TopologyError("USAGE", "--again repeats a file, and none is named", { cure: "add --replay FILE or --input FILE" });
+  const folder = dataFolder(config.data);
+  refuseSecond(folder);
+  const failpoints = context.environment["IOT_TOPOLOGY_FAILPOINT"];
+  if (failpoints !== undefined) armFailpoints(failpoints);
+
+  const stop = stopRequest((name) => view.logger.info({ signal: name }, "stopping: what was read is finished first; a second signal ends at once"));
+  const view = openView(context, config);
+  let session: Session | undefined;
+  let server: StatusServer | undefined;
+  try {
+    const options: SessionOptions = { loaded, config, folder, logger: view.logger };
+    session = await Session.open(options, stop.signal);
+    server = await serve(options, session, topics);
+    announce(options, session, server, view);
+    session.run();
+    const readsFleet = input === undefined && flags.untilEnd !== true && loaded.file === undefined && config["generator.enabled"];
+    const feed = { session, config, view, signal: stop.signal };
+    const work = input !== undefined ? feedFile(feed, input, flags.again === true) : readsFleet ? feedFleet(feed) : Promise.resolve();
+    const running = session;
+    const failure = await settled(session, stop, work.then(() => (flags.untilEnd === true ? running.drain() : never)));
+    if (failure !== undefined) throw failure;
+  } catch (error) {
+    await closeAll(folder, session, server, view).catch(() => {}); // What failed first says more than what then failed to close.
+    stop.release();
+    if (stop.signal.aborted && (error as Error).name === "AbortError") return 0;
+    throw error;
+  }
+  await closeAll(folder, session, server, view);
+  stop.release();
+  if (flags.untilEnd === true && !stop.signal.aborted) report(view, summarise(loaded.plan, session.status().counters));
+  return 0;
+}
+
+/** A promise that stays open: without `--until-end` the end of a file is not the end of the run. */
+const never: Promise<never> = new Promise(() => {});
+
+function refuseSecond(folder: DataFolder): void {
+  const running = runningInstance(folder);
+  if (running === undefined) return;
+  throw new TopologyError("FOLDER_IN_USE", `the topology ${running.topology} runs in this folder already (process ${running.pid}, ${running.statusUrl})`, {
+    place: folder.root,
+    cure: `stop it with \`kill ${running.pid}\`, or name another folder with --data`,
+  });
+}
+
+function serve({ loaded, config }: SessionOptions, session: Session, topics: readonly string[]): Promise<StatusServer> {
+  return startStatusServer({
+    port: config.port,
+    topology: loaded.topology.name,
+    token: makeToken(),
+    status: () => session.status(),
+    details: () => ({ clickhouse: { url: session.clickhouse.target.url, database: session.clickhouse.target.database, restarts: session.clickhouse.embedded?.restarts ?? 0 } }),
+    topics,
+    produce: (topic, records) => appendTo(session.log, topic, records),
+    notReady: () => (session.clickhouse.embedded !== undefined && session.clickhouse.embedded.pid === undefined ? ["the embedded ClickHouse is being started again"] : []),
+  });
+}
+
+function announce({ loaded, config, folder }: SessionOptions, session: Session, server: StatusServer, view: View): void {
+  const database = databaseOf(loaded.topology.name, config);
+  const clickhouseUrl = session.clickhouse.target.url;
+  const record = { topology: loaded.topology.name, source: loaded.file ?? loaded.topology.name, database, clickhouse: config["clickhouse.url"] ?? "embedded" };
+  writeFolderRecord(folder, record);
+  writeInstanceRecord(folder, { ...record, clickhouseUrl, statusUrl: server.url, token: server.token });
+  const table = loaded.plan.sinks.find((sink) => sink.connector === "clickhouse")?.target;
+  const dataFlag = folder.root === dataFolder(".iot-topology").root ? "" : ` --data ${JSON.stringify(config.data)}`;
+  const query = table === undefined ? undefined : `SELECT count() FROM ${database}.${table}`;
+  view.ready({
+    topology: loaded.topology.name,
+    clickhouseUrl,
+    playUrl: `${clickhouseUrl}/play`,
+    statusUrl: server.url,
+    data: folder.root,
+    ...(query === undefined ? {} : { query, command: `npx iot-topology sql "${query}"${dataFlag}` }),
+  });
+  view.follow(() => session.status());
+}
+
+/** Resolves with nothing when told to stop or when the work is done, or with why the session failed. */
+async function settled(session: Session, stop: StopRequest, work: Promise<unknown>): Promise<TopologyError | undefined> {
+  const stopped = new Promise<undefined>((resolve) => stop.signal.addEventListener("abort", () => resolve(undefined), { once: true }));
+  if (stop.signal.aborted) return undefined;
+  return Promise.race([session.failed, stopped, work.then(() => undefined)]);
+}
+
+async function closeAll(folder: DataFolder, session: Session | undefined, server: StatusServer | undefined, view: View): Promise<void> {
+  view.close();
+  await server?.close();
+  try {
+    await session?.stop();
+  } finally {
+    removeInstanceRecord(folder);
+  }
+}
+
+function report(view: View, summary: Summary): void {
+  view.summary(summary);
+  if (summary.balanced !== false) return;
+  const accounted = summary.written + summary.deduplicated + summary.filtered + summary.skipped + summary.deadLetters;
+  throw new TopologyError("INTERNAL", `records do not add up: read ${summary.read}, accounted for ${accounted}`, { cure: "this is a bug: please report it with the data folder" });
+}
