@@ -16,11 +16,13 @@ const nodeBin = join(modules, ".bin", process.platform === "win32" ? "node.cmd" 
 const NODE_MINIMUM = [22, 18];
 const DISK_BYTES_MINIMUM = 1.5e9; // installed: 1.2 GB, almost half of it the embedded ClickHouse engine
 
+const OUT_OF_STEP = /can only install packages when your package\.json and package-lock\.json/;
+
 /** What npm printed -> what to do about it. The first that matches is shown. */
 const CURES = [
   [/ENOSPC/, "The disk is full. The dependencies need 1.5 GB here and about as much in npm's cache: free some space and run it again."],
   [/EROFS|EACCES|EPERM/, `Something under ${root} (or npm's cache) cannot be written by this user: change its owner or mode and run it again.`],
-  [/can only install packages when your package\.json and package-lock\.json/, "package.json and package-lock.json disagree: run `npm install` and commit the lockfile."],
+  [OUT_OF_STEP, "package.json and package-lock.json disagree: run `npm install` and commit the lockfile."],
   [/EINTEGRITY/, "A downloaded package is damaged: run `npm cache verify` and try again."],
   [/E401|E403/, "The package registry refused the request: check the registry and its token in your npm configuration (`npm config list`)."],
   [/ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ERR_SOCKET_TIMEOUT|network/i,
@@ -123,7 +125,13 @@ async function install() {
   say(`installing the dependencies with \`npm ${verb}\` (1.2 GB, a few minutes the first time) ...`);
   const startedAt = Date.now();
   // Development tools are wanted whatever NODE_ENV says. The warnings about engines would be about the system's Node, which runs nothing here.
-  const { code, tail } = await runNpm(npm, [verb, "--include=dev", "--include=optional", "--no-audit", "--no-fund", "--loglevel=error"]);
+  const flags = ["--include=dev", "--include=optional", "--no-audit", "--no-fund", "--loglevel=error"];
+  let { code, tail } = await runNpm(npm, [verb, ...flags]);
+  if (code !== 0 && OUT_OF_STEP.test(tail)) {
+    // Some npm versions count an optional package of another platform as a disagreement. The versions are the lockfile's this way too.
+    say("`npm ci` finds the lockfile out of step; trying `npm install --no-save` ...");
+    ({ code, tail } = await runNpm(npm, ["install", "--no-save", ...flags]));
+  }
   if (code !== 0) {
     const cure = CURES.find(([pattern]) => pattern.test(tail))?.[1] ?? "npm's own message is above; `npm ci` shows it again.";
     fail(`\`npm ${verb}\` failed (exit code ${code}).`, cure);

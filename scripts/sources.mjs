@@ -1,15 +1,21 @@
-// The repository's files as git sees them: tracked, and new ones that are not ignored.
-import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
+// The repository's own files. Git is not asked: a check must work on an unpacked archive too.
+import { readdirSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 
-/** Paths relative to the root that match the pattern, in order. */
-export function sources(pattern) {
-  return execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], { cwd: root, encoding: "utf8" })
-    .split("\n").filter((path) => pattern.test(path) && existsSync(join(root, path))).sort();
+const NOT_OURS = new Set(["node_modules", "dist", ".git", ".tap", ".nx", "coverage", "tmp", ".iot-topology"]);
+
+/** Paths relative to the root, with forward slashes, that match the pattern, in order. */
+export function sources(pattern, folder = "") {
+  const found = [];
+  for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
+    const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
+    if (entry.isDirectory() && !NOT_OURS.has(entry.name)) found.push(...sources(pattern, path));
+    else if (entry.isFile() && pattern.test(path)) found.push(path);
+  }
+  return found.sort();
 }
 
 /** Ends a check: prints what is wrong, or what was looked at. */
