@@ -10,7 +10,7 @@ export const nullClean: SinkSpec<SensorIn> = Object.freeze({
   target: "sensor-clean",
   guarantee: Object.freeze({ level: "exactly-once", by: "nothing is kept" } as const),
   summary: "nowhere",
-  rebuildable: true,
+  rebuildable: "by-key",
   dependents: Object.freeze([]),
   problems: Object.freeze([]),
   declaration: undefined,

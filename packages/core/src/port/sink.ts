@@ -25,10 +25,10 @@ export interface SinkSpec<in V> {
   /** One line for `describe`: `ReplacingMergeTree readings ORDER BY (...)`. */
   readonly summary: string;
   /**
-   * True where the sink can tell which rows it holds already (by `_topic, _partition, _offset, _index`, or by a key and a version), so that a task may
-   * be rebuilt from the log under other batch boundaries. Elsewhere damaged state is an error and never repaired by itself.
+   * How the sink tells which rows it holds already, so that a task may be rebuilt from the log under other batch boundaries: by a row's origin (`by-position`:
+   * topic, partition, offset, index), by its key and a version that only grows (`by-key`), or not at all: then damaged state is an error.
    */
-  readonly rebuildable: boolean;
+  readonly rebuildable: "by-position" | "by-key" | "no";
   /** Names of the tables and views that hang on it, for `describe`. */
   readonly dependents: readonly string[];
   /** Compiles the row encoder; called once a task. */

@@ -5,7 +5,7 @@ import type { Checkpoint } from "../commit/checkpoint.ts";
 import { Committer, recover } from "../commit/commit.ts";
 import type { OutboxEntry } from "../commit/outbox.ts";
 import { makeCounters, TopologyError, topicPartitionName } from "../model/index.ts";
-import type { Plan, SubTopology } from "../plan/index.ts";
+import { isRebuildable, type Plan, type SubTopology } from "../plan/index.ts";
 import type { StateBackend } from "../state/backend.ts";
 import { openLevel } from "../state/level.ts";
 import { memoryBackend } from "../state/memory-backend.ts";
@@ -36,11 +36,6 @@ const DAMAGED_MARK = "DAMAGED";
 /** Marks a task's state as damaged, so that the next start rebuilds it. */
 export async function markDamaged(dir: string, message: string): Promise<void> {
   await writeFile(`${dir}.${DAMAGED_MARK}`, `${message}\n`);
-}
-
-/** Whether all sinks of a part can take rows again under other batch boundaries. */
-function isRebuildable(part: SubTopology): boolean {
-  return part.sinks.every((sink) => sink.spec.rebuildable);
 }
 
 async function setAside(dir: string): Promise<string> {

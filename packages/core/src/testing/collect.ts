@@ -23,7 +23,7 @@ export function collect<V>(target: string): SinkSpec<V> {
     target,
     guarantee: Object.freeze({ level: "exactly-once", by: "tokens in memory" } as const),
     summary: `collect ${target}`,
-    rebuildable: true,
+    rebuildable: "by-key",
     dependents: Object.freeze([]),
     problems: Object.freeze([]),
     declaration: undefined,

@@ -20,7 +20,7 @@ export function topic<V, I>(name: string, schema: RecordSchema<V, I>, options: T
     target: name,
     guarantee: Object.freeze({ level: "exactly-once", by: "the log drops a producer sequence it has seen" } as const),
     summary: `topic ${name}, ${schema.name} as JSON`,
-    rebuildable: false,
+    rebuildable: "no",
     dependents: Object.freeze([]),
     problems: Object.freeze([]),
     declaration: undefined,
