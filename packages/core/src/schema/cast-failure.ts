@@ -72,14 +72,14 @@ export class Issues {
   }
 }
 
-/** A value in an error message: JSON text, cut. */
+/** A value in an error message: JSON text, cut, so that a message stays short. */
 export function describeValue(value: unknown): string {
   if (value === null) return "null";
   if (Array.isArray(value)) return "an array";
   if (isRawJson(value)) return cut(value.rawJSON);
   switch (typeof value) {
     case "string":
-      return cut(JSON.stringify(value.slice(0, QUOTED_CHARS_MAX + 1)));
+      return quoted(value);
     case "object":
       return "an object";
     case "number":
@@ -92,11 +92,15 @@ export function describeValue(value: unknown): string {
   }
 }
 
+function quoted(text: string): string {
+  return text.length <= QUOTED_CHARS_MAX ? JSON.stringify(text) : `${JSON.stringify(text.slice(0, QUOTED_CHARS_MAX))}...`;
+}
+
 function cut(text: string): string {
   return text.length <= QUOTED_CHARS_MAX ? text : `${text.slice(0, QUOTED_CHARS_MAX).toWellFormed()}...`;
 }
 
 /** A path's segment for an object's key. */
 export function keySegment(key: string): string {
-  return /^[A-Za-z_][A-Za-z0-9_-]*$/.test(key) && key.length <= QUOTED_CHARS_MAX ? key : `[${cut(JSON.stringify(key.slice(0, QUOTED_CHARS_MAX + 1)))}]`;
+  return /^[A-Za-z_][A-Za-z0-9_-]*$/.test(key) && key.length <= QUOTED_CHARS_MAX ? key : `[${quoted(key)}]`;
 }

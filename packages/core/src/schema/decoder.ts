@@ -82,9 +82,10 @@ export function compileDecoder<Out, In>(schema: RecordSchema<Out, In>, limits: D
       return invalidJson(error);
     }
     let out = cast(parsed, issues);
-    if (issues.inexact) {
+    if (issues.inexact || issues.count > 0) {
+      const again = (issues.inexact && issues.count > 0) || mayRound(text);
       issues.inexact = false;
-      if (issues.count > 0 || mayRound(text)) {
+      if (again) {
         out = castExactly(bytes, text);
         if (out instanceof CastFailure) return out;
       }
