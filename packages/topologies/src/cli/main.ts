@@ -12,10 +12,12 @@ export async function main(argv: readonly string[]): Promise<void> {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") process.exit(0);
   });
+  let help = "";
   try {
-    await buildProgram((code) => (process.exitCode = code)).parseAsync(argv);
+    await buildProgram((code) => (process.exitCode = code), (text) => (help += text)).parseAsync(argv);
   } catch (thrown) {
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return;
+    if (thrown instanceof CommanderError && thrown.code === "commander.help" && !json) process.stderr.write(`${help}\n`);
     const error = thrown instanceof CommanderError ? usageError(thrown) : toTopologyError(thrown);
     process.stderr.write(`${formatFailure(error, { json, verbose, style: styleOf(process.stderr, process.env) })}\n`);
     process.exitCode = exitCodeOf(error);

@@ -20,8 +20,8 @@ function moment(text: string): number {
   return value;
 }
 
-/** The whole command line. `done` gets each command's exit code. */
-export function buildProgram(done: (code: number) => void): Command {
+/** The whole command line. `done` gets each command's exit code, `help` the text that is shown where a command is missing. */
+export function buildProgram(done: (code: number) => void, help: (text: string) => void): Command {
   const program = new Command("iot-topology");
   const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
   program
@@ -30,7 +30,7 @@ export function buildProgram(done: (code: number) => void): Command {
     .showSuggestionAfterError()
     .exitOverride()
     // Errors are printed by main, in one form for people and one for programs.
-    .configureOutput({ outputError: () => {}, writeErr: () => {} })
+    .configureOutput({ outputError: () => {}, writeErr: help })
     .addHelpText("after", EXAMPLES);
 
   const run =

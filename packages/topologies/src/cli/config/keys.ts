@@ -61,6 +61,7 @@ export const CONFIG_KEYS = {
   port: { default: 0, parse: number(0, 65_535, "whole"), description: "port of the status server on 127.0.0.1; 0 for any free one" },
   partitions: { default: 1, parse: number(1, 256, "whole"), description: "partitions of topics that are made" },
   migrate: { default: false, parse: bool, description: "apply additive changes to tables that exist" },
+  commitRecordsMax: { default: 20_000, parse: number(1, 1_000_000, "whole"), description: "the most records a task processes between two commits" },
   commitIntervalMs: { default: 100, parse: number(1, 60_000, "whole"), description: "the longest time between two commits" },
   stopTimeoutMs: { default: 30_000, parse: number(100, 600_000, "whole"), description: "how long a graceful stop may take" },
   "log.level": { default: "info", parse: oneOf("debug", "info", "warn", "error"), description: "the least level of log lines" },

@@ -1,10 +1,11 @@
-import { type Logger, type ProducerRecord } from "@iot-topology/core";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Logger } from "@iot-topology/core";
 import { ingestFile } from "@iot-topology/connectors/file";
 import { FleetGenerator, type GeneratedRecord, type GeneratorPosition } from "../../iot/generate.ts";
 import type { Config } from "../config/keys.ts";
 import type { FileInput } from "./input.ts";
-import type { Session } from "./session.ts";
 import type { FileProgress } from "./live-status.ts";
+import type { Session } from "./session.ts";
 
 /** What feeds a session's log. */
 export interface Feed {
@@ -15,6 +16,71 @@ export interface Feed {
 }
 
 const TICK_MS = 100;
-/** After a pause (a suspended machine) the fleet does not make up for it. */
+/** After a pause (a suspended machine, a slow disk) the fleet does not make up for more than this. */
 const BEHIND_MS_MAX = 1_000;
-const PRODUCER = "iot-fleet";
+/** Under this name the log keeps where the fleet stands, in the same batch as its records: a kill loses and repeats none. */
+const FLEET = "generator:iot";
+
+/** Simulates the configured fleet until told to stop, going on where it stood in this log. */
+export async function feedFleet({ session, config, signal }: Feed): Promise<void> {
+  const { log } = session;
+  const saved = log.sourcePosition(FLEET);
+  const generator = new FleetGenerator(fleetOptions(config), saved === undefined ? undefined : (JSON.parse(saved.toString("utf8")) as GeneratorPosition));
+  let position = saved;
+  let owed = 1;
+  let last = performance.now();
+  while (!signal.aborted) {
+    const records: GeneratedRecord[] = [];
+    const now = Date.now();
+    for (; owed >= 1; owed--) {
+      const made = generator.next(now);
+      records.push(...made);
+      owed -= made.length - 1;
+    }
+    if (records.length > 0) {
+      const next = Buffer.from(JSON.stringify(generator.position));
+      await log.appendWithPosition(FLEET, next, byTopic(records), { position });
+      position = next;
+    }
+    await sleep(TICK_MS, undefined, { signal }).catch(() => {});
+    const elapsed = Math.min(BEHIND_MS_MAX, performance.now() - last);
+    last = performance.now();
+    owed += (elapsed * config["generator.rate"]) / 1_000;
+  }
+}
+
+function fleetOptions(config: Config): { seed: number; devices: number; duplicates: number; late: number; malformed: number } {
+  return {
+    seed: config["generator.seed"],
+    devices: config["generator.devices"],
+    duplicates: config["generator.duplicates"],
+    late: config["generator.late"],
+    malformed: config["generator.malformed"],
+  };
+}
+
+function byTopic(records: readonly GeneratedRecord[]): { topic: string; records: GeneratedRecord[] }[] {
+  const topics = new Map<string, GeneratedRecord[]>();
+  for (const record of records) {
+    const list = topics.get(record.topic);
+    if (list === undefined) topics.set(record.topic, [record]);
+    else list.push(record);
+  }
+  return [...topics].map(([topic, list]) => ({ topic, records: list }));
+}
+
+/** Reads a file into the log, wholly or until told to stop; what was read before is not read again unless `again`. */
+export async function feedFile({ session, view, signal }: Feed, input: FileInput, again: boolean): Promise<void> {
+  const result = await ingestFile({
+    path: input.path,
+    format: input.format,
+    log: session.log,
+    again,
+    signal,
+    ...(input.topic === undefined ? {} : { topic: input.topic }),
+    ...(input.key === undefined ? {} : { key: input.key }),
+    onProgress: ({ bytesRead, bytesTotal }) => view.progress({ bytesRead, bytesTotal }),
+  });
+  view.progress(null);
+  view.logger.info({ file: input.path, ...result }, "file read");
+}

@@ -142,6 +142,7 @@ function instanceOptions({ config, folder, logger }: SessionOptions, log: Embedd
     logger,
     partitions: config.partitions,
     commitIntervalMs: config.commitIntervalMs,
+    commitRecordsMax: config.commitRecordsMax,
     stopTimeoutMs: config.stopTimeoutMs,
   };
 }
