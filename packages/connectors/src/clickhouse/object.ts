@@ -1,0 +1,40 @@
+import type { ColumnDeclaration } from "./declaration.ts";
+
+/** A table to be made. */
+export interface TableObject {
+  readonly name: string;
+  readonly columns: readonly ColumnDeclaration[];
+  readonly indexes: readonly string[];
+  readonly engine: "ReplacingMergeTree" | "AggregatingMergeTree";
+  /** The version column of a ReplacingMergeTree. */
+  readonly version: string | null;
+  readonly orderBy: readonly string[];
+  readonly partitionBy: string | null;
+  readonly ttl: string | null;
+  /** How many blocks' tokens are remembered. */
+  readonly deduplicationWindow: number;
+}
+
+/** A plain view to be made. `select` names tables through {@link Names}. */
+export interface ViewObject {
+  readonly name: string;
+  readonly select: string;
+}
+
+/** A table that is filled from a history, by a trigger (a materialized view) or by the connector, and can be rebuilt from it. */
+export interface DerivedObject {
+  readonly table: TableObject;
+  /** The materialized view, or null where the connector fills the table. */
+  readonly trigger: ViewObject | null;
+  readonly source: string;
+}
+
+/** Everything that a spec needs in the database, in the order of making. */
+export interface ObjectSet {
+  readonly base: TableObject;
+  readonly derived: readonly DerivedObject[];
+  readonly views: readonly ViewObject[];
+}
+
+/** A name with its database, quoted. */
+export type Qualify = (name: string) => string;

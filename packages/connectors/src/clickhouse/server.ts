@@ -1,0 +1,160 @@
+import { randomUUID } from "node:crypto";
+import { Readable } from "node:stream";
+import { type ClickHouseClient, type ClickHouseSettings, createClient } from "@clickhouse/client";
+import { type Logger, TopologyError } from "@iot-topology/core";
+import { type ErrorContext, safeUrl, serverError } from "./server-error.ts";
+
+/** Values for `{name:Type}` in a statement. */
+export type Parameters = Readonly<Record<string, string | number | bigint | readonly string[]>>;
+/** Settings by name; those that the server does not know are left out. */
+export type Settings = Readonly<Record<string, string | number>>;
+
+/** How to reach a server. */
+export interface ServerOptions {
+  readonly url: string;
+  readonly username: string | null;
+  readonly password: string | null;
+  readonly requestTimeoutMs: number;
+  readonly compress: boolean;
+}
+
+/** 24.8 is the first long-term release whose views drop repeats by the block's own token when told to. */
+const VERSION_MIN = [24, 8] as const;
+/** Settings without which a repeat could not be told. */
+const REQUIRED_SETTINGS = ["insert_deduplicate", "insert_deduplication_token", "deduplicate_blocks_in_dependent_materialized_views"];
+const CONNECTIONS_MAX = 16;
+
+/** A ClickHouse server over HTTP: statements, queries and binary inserts, with errors as TopologyErrors. */
+export class Server {
+  readonly url: string;
+  readonly #client: ClickHouseClient;
+  readonly #context: ErrorContext;
+  #known: ReadonlySet<string> | undefined;
+  version = "";
+
+  constructor(options: ServerOptions) {
+    this.url = safeUrl(options.url);
+    this.#context = { url: this.url, password: options.password };
+    const url = new URL(options.url);
+    this.#client = createClient({
+      url: this.url,
+      username: options.username ?? (url.username === "" ? "default" : decodeURIComponent(url.username)),
+      password: options.password ?? decodeURIComponent(url.password),
+      request_timeout: options.requestTimeoutMs,
+      max_open_connections: CONNECTIONS_MAX,
+      compression: { request: options.compress, response: false },
+      application: "iot-topology",
+      log: { level: 127 as never }, // OFF; errors reach the caller.
+    });
+  }
+
+  /**
+   * Waits until the server answers, and reads its version and settings.
+   *
+   * @throws TopologyError CLICKHOUSE_UNREACHABLE after `timeoutMs`, CLICKHOUSE_REFUSED, CLICKHOUSE_VERSION.
+   */
+  async connect(timeoutMs: number, logger: Logger): Promise<void> {
+    const deadline = Date.now() + timeoutMs;
+    for (let waitMs = 100; ; waitMs = Math.min(2_000, waitMs * 2)) {
+      try {
+        const [row] = await this.rows<{ version: string }>("SELECT version() AS version");
+        this.version = row?.version ?? "";
+        break;
+      } catch (cause) {
+        const error = serverError(cause, this.url, this.#context, "CLICKHOUSE_REFUSED");
+        if (!error.retriable || Date.now() + waitMs > deadline) throw error;
+        logger.warn({ url: this.url, retryInMs: waitMs }, "ClickHouse does not answer yet");
+        await new Promise((resolve) => setTimeout(resolve, waitMs));
+      }
+    }
+    this.#known = new Set((await this.rows<{ name: string }>("SELECT name FROM system.settings")).map((row) => row.name));
+    this.#checkVersion();
+  }
+
+  #checkVersion(): void {
+    const [major = 0, minor = 0] = this.version.split(".").map(Number);
+    const missing = REQUIRED_SETTINGS.filter((name) => !this.knows(name));
+    if (major > VERSION_MIN[0] || (major === VERSION_MIN[0] && minor >= VERSION_MIN[1])) {
+      if (missing.length === 0) return;
+    }
+    throw new TopologyError("CLICKHOUSE_VERSION", `ClickHouse ${this.version} cannot drop repeats in materialized views as needed${missing.length === 0 ? "" : ` (it has no ${missing.join(", ")})`}`, {
+      place: this.url,
+      cure: `use ClickHouse ${VERSION_MIN.join(".")} or later, or the embedded server`,
+    });
+  }
+
+  /** Whether this server has the setting. */
+  knows(setting: string): boolean {
+    return this.#known?.has(setting) ?? true;
+  }
+
+  #settings(settings: Settings): ClickHouseSettings {
+    // wait_end_of_query: an error must come as the answer's status, never behind a 200.
+    const chosen: Record<string, string | number> = { wait_end_of_query: 1 };
+    for (const [name, value] of Object.entries(settings)) if (this.knows(name)) chosen[name] = value;
+    return chosen as ClickHouseSettings;
+  }
+
+  /** Runs a statement without a result. */
+  async command(query: string, place: string, parameters: Parameters = {}, settings: Settings = {}): Promise<void> {
+    try {
+      await this.#client.command({ query, query_params: { ...parameters }, clickhouse_settings: this.#settings(settings) });
+    } catch (cause) {
+      throw serverError(cause, place, this.#context, "CLICKHOUSE_REFUSED");
+    }
+  }
+
+  /** The result's rows. 64-bit integers come as text. For small results. */
+  async rows<Row>(query: string, parameters: Parameters = {}, settings: Settings = {}): Promise<readonly Row[]> {
+    try {
+      const result = await this.#client.query({
+        query,
+        query_params: { ...parameters },
+        format: "JSONEachRow",
+        clickhouse_settings: this.#settings({ output_format_json_quote_64bit_integers: 1, ...settings }),
+      });
+      return await result.json<Row>();
+    } catch (cause) {
+      throw serverError(cause, this.url, this.#context, "CLICKHOUSE_REFUSED");
+    }
+  }
+
+  /** Sends binary rows behind an INSERT statement. `queryIdPrefix` lets {@link settleRunning} find it. */
+  async insert(query: string, bytes: Uint8Array, place: string, settings: Settings, queryIdPrefix: string, parameters: Parameters = {}): Promise<void> {
+    try {
+      const { stream } = await this.#client.exec({
+        query,
+        values: Readable.from([bytes], { objectMode: false }),
+        query_id: `${queryIdPrefix}${randomUUID()}`,
+        query_params: { ...parameters },
+        clickhouse_settings: this.#settings(settings),
+      });
+      for await (const _ of stream) void _; // Empty; drained so that the connection is free again.
+    } catch (cause) {
+      throw serverError(cause, place, this.#context, "SINK_FAILED");
+    }
+  }
+
+  /**
+   * Waits until no statement of ours with this prefix runs on the server any more: a server goes on with an insert whose client is gone.
+   * What still runs after `waitMs` is killed, which either undoes a block or leaves it whole.
+   */
+  async settleRunning(queryIdPrefix: string, cluster: string | null, waitMs: number): Promise<void> {
+    const from = cluster === null ? "system.processes" : "clusterAllReplicas({cluster:String}, system.processes)";
+    const deadline = Date.now() + waitMs;
+    const parameters = { prefix: queryIdPrefix, ...(cluster === null ? {} : { cluster }) };
+    for (;;) {
+      const [row] = await this.rows<{ n: string }>(`SELECT count() AS n FROM ${from} WHERE startsWith(query_id, {prefix:String})`, parameters);
+      if (row === undefined || row.n === "0") return;
+      if (Date.now() > deadline) break;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    const onCluster = cluster === null ? "" : " ON CLUSTER {cluster:Identifier}";
+    await this.command(`KILL QUERY${onCluster} WHERE startsWith(query_id, {prefix:String}) SYNC`, "running inserts", parameters);
+  }
+
+  async close(): Promise<void> {
+    await this.#client.close();
+  }
+}
+
