@@ -4,9 +4,9 @@ import type { SourceLog } from "../port/index.ts";
 
 /** The assertions that a contract suite needs; those of tap's `t` fit. */
 export interface ContractTest {
-  equal(actual: unknown, expected: unknown, message?: string): unknown;
-  same(actual: unknown, expected: unknown, message?: string): unknown;
-  ok(value: unknown, message?: string): unknown;
+  equal(actual: unknown, expected: unknown, ...message: [] | [string]): unknown;
+  same(actual: unknown, expected: unknown, ...message: [] | [string]): unknown;
+  ok(value: unknown, ...message: [] | [string]): unknown;
   rejects(promise: Promise<unknown>, expected: { readonly code: string }): unknown;
 }
 

@@ -1,0 +1,74 @@
+import { TopologyError } from "@iot-topology/core";
+import type { FetchResult, Level, LogRecord } from "@iot-topology/core";
+import { type BatchCursor, type FetchBudget, decodeBatch, logCorrupt, openBatch } from "./batch.ts";
+import { batchKey, readBatchKey } from "./key.ts";
+import type { PartitionState } from "./state.ts";
+
+/** Reads a partition from an offset on. Every batch is checked, and that it follows the one before it; what fails is never served. */
+export async function fetchRecords(level: Level, state: PartitionState, fromOffset: number, limits: { readonly recordsMax: number; readonly bytesMax: number }): Promise<FetchResult> {
+  const { topic, partition, start, end } = state;
+  if (fromOffset < start || fromOffset > end) {
+    throw new TopologyError("OFFSET_OUT_OF_RANGE", `offset ${fromOffset} was asked for, and the log holds ${start} to ${end}`, {
+      place: `${topic}-${partition}`,
+      cure: fromOffset < start ? "retention removed it: reset the topology so that it starts from what is there" : "the log was replaced by an older copy: reset the topology",
+    });
+  }
+  const records: LogRecord[] = [];
+  if (fromOffset === end) return { records, nextOffset: fromOffset, endOffset: end };
+  const read: Read = { level, state, fromOffset, end, records, budget: { records: limits.recordsMax, bytes: limits.bytesMax } };
+  const kept = state.cursor?.offset === fromOffset ? state.cursor : undefined;
+  state.cursor = await readFrom(read, kept);
+  const last = records.at(-1);
+  return { records, nextOffset: last === undefined ? fromOffset : last.offset + 1, endOffset: state.end };
+}
+
+interface Read {
+  readonly level: Level;
+  readonly state: PartitionState;
+  readonly fromOffset: number;
+  /** What was durable when the fetch began; what comes behind it is not read yet. */
+  readonly end: number;
+  readonly records: LogRecord[];
+  readonly budget: FetchBudget;
+}
+
+/** Reads until the budget or the end; gives the place inside a batch where it stopped. */
+async function readFrom(read: Read, kept: BatchCursor | undefined): Promise<BatchCursor | undefined> {
+  const { level, fromOffset, end, records, budget } = read;
+  const { topic, topicId, partition } = read.state;
+  let next = fromOffset;
+  if (kept !== undefined) {
+    const stopped = decodeBatch(topic, partition, kept, next, records, budget);
+    next = kept.batch.base + kept.batch.count;
+    if (stopped !== undefined || next >= end || budget.records <= 0) return stopped;
+  }
+  for await (const [key, value] of level.entries({ gte: batchKey(topicId, partition, next, 0), lt: batchKey(topicId, partition, end, 0) })) {
+    const { base, count } = readBatchKey(key);
+    if (base !== next) {
+      // The offset asked for stands inside a batch that starts before it.
+      if (next === fromOffset && kept === undefined) break;
+      throw logCorrupt(topic, partition, next, base - 1, "batches are missing");
+    }
+    const stopped = decodeBatch(topic, partition, firstCursor(topic, key, value), next, records, budget);
+    next = base + count;
+    if (stopped !== undefined || budget.records <= 0) return stopped;
+  }
+  if (next >= end) return undefined;
+  if (next !== fromOffset || kept !== undefined) throw logCorrupt(topic, partition, next, end - 1, "batches are missing");
+  return readFrom(read, await cursorInside(level, read.state, fromOffset));
+}
+
+async function cursorInside(level: Level, state: PartitionState, offset: number): Promise<BatchCursor> {
+  const { topic, topicId, partition } = state;
+  const range = { gte: batchKey(topicId, partition, 0, 0), lt: batchKey(topicId, partition, offset, 0), reverse: true, limit: 1 };
+  for await (const [key, value] of level.entries(range)) {
+    const cursor = firstCursor(topic, key, value);
+    if (cursor.batch.base + cursor.batch.count > offset) return cursor;
+  }
+  throw logCorrupt(topic, partition, offset, offset, "a batch is missing");
+}
+
+function firstCursor(topic: string, key: Buffer, value: Buffer): BatchCursor {
+  const batch = openBatch(topic, key, value);
+  return { offset: batch.base, batch, position: batch.framesAt };
+}
