@@ -136,7 +136,7 @@ t.test("questions to ClickHouse", async (t) => {
     answer = () => ({ status: 404, headers: { "x-clickhouse-exception-code": "60" }, body: "Code: 60. DB::Exception: Unknown table expression identifier 'x'. (UNKNOWN_TABLE) (version 26.7.2.1)\n" });
     await t.rejects(openQuery({ url }, { sql: "SELECT x" }), { code: "CLICKHOUSE_REFUSED", message: /^Code: 60\. DB::Exception: Unknown table.*\(UNKNOWN_TABLE\) \(http/ });
     answer = () => ({ status: 403, headers: { "x-clickhouse-exception-code": "516" }, body: "Code: 516. DB::Exception: Authentication failed" });
-    await t.rejects(openQuery({ url }, { sql: "SELECT x" }), { cure: /clickhouse\.username/ });
+    await t.rejects(openQuery({ url }, { sql: "SELECT x" }), { code: "CLICKHOUSE_REFUSED", cure: /clickhouse\.username/ });
   });
 
   await t.test("an error behind rows is found by its tag, a broken connection by its end, and data that looks like an error is data", async (t) => {

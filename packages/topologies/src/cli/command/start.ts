@@ -1,7 +1,7 @@
 import { armFailpoints, TopologyError } from "@iot-topology/core";
 import type { Context } from "../context.ts";
 import { dataFolder, type DataFolder, makeToken, removeInstanceRecord, runningInstance, writeFolderRecord, writeInstanceRecord } from "../data-folder.ts";
-import { type Summary, summarise } from "../run/balance.ts";
+import { recordSinks, type Summary, summarise } from "../run/balance.ts";
 import { databaseOf } from "../run/clickhouse.ts";
 import { feedFleet, feedFile } from "../run/feed.ts";
 import { appendTo, type InputFlags, inputOf } from "../run/input.ts";
@@ -42,7 +42,7 @@ export async function start(context: Context, nameOrFile: string | undefined, fl
   const failpoints = context.environment["IOT_TOPOLOGY_FAILPOINT"];
   if (failpoints !== undefined) armFailpoints(failpoints);
 
-  const stop = stopRequest((name) => view.logger.info({ signal: name }, "stopping: what was read is finished first; a second signal ends at once"));
+  const stop = stopRequest((name) => view.note(`${name}: stopping when what was read is finished; once more ends at once`));
   const view = openView(context, config);
   let session: Session | undefined;
   let server: StatusServer | undefined;
@@ -101,9 +101,10 @@ function announce({ loaded, config, folder }: SessionOptions, session: Session, 
   const record = { topology: loaded.topology.name, source: loaded.file ?? loaded.topology.name, database, clickhouse: config["clickhouse.url"] ?? "embedded" };
   writeFolderRecord(folder, record);
   writeInstanceRecord(folder, { ...record, clickhouseUrl, statusUrl: server.url, token: server.token });
-  const table = loaded.plan.sinks.find((sink) => sink.connector === "clickhouse")?.target;
+  const sinks = recordSinks(loaded.plan) ?? [];
+  const sink = loaded.plan.sinks.find(({ connector, target }) => connector === "clickhouse" && (sinks.length === 0 || sinks.includes(target)));
   const dataFlag = folder.root === dataFolder(".iot-topology").root ? "" : ` --data ${JSON.stringify(config.data)}`;
-  const query = table === undefined ? undefined : `SELECT count() FROM ${database}.${table}`;
+  const query = sink === undefined ? undefined : `SELECT * FROM ${database}.${sink.dependents[0] ?? sink.target} LIMIT 5`;
   view.ready({
     topology: loaded.topology.name,
     clickhouseUrl,

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "@iot-topology/core";
-import { ingestFile } from "@iot-topology/connectors/file";
 import { FleetGenerator, type GeneratedRecord, type GeneratorPosition } from "../../iot/generate.ts";
 import type { Config } from "../config/keys.ts";
 import type { FileInput } from "./input.ts";
@@ -71,6 +70,7 @@ function byTopic(records: readonly GeneratedRecord[]): { topic: string; records:
 
 /** Reads a file into the log, wholly or until told to stop; what was read before is not read again unless `again`. */
 export async function feedFile({ session, view, signal }: Feed, input: FileInput, again: boolean): Promise<void> {
+  const { ingestFile } = await import("@iot-topology/connectors/file");
   const result = await ingestFile({
     path: input.path,
     format: input.format,

@@ -23,7 +23,8 @@ export interface LiveStatus {
 /** Redraws the status once a second until stopped. */
 export function liveStatus(out: NodeJS.WriteStream, style: Style, read: () => InstanceStatus | undefined): LiveStatus {
   let drawn = 0;
-  let last = { read: 0, atMs: performance.now(), rate: 0 };
+  // What earlier runs read is no rate of this one.
+  let last = { read: read()?.counters.read ?? 0, atMs: performance.now(), rate: 0 };
   let file: FileProgress | null = null;
   const erase = () => {
     if (drawn > 0) {

@@ -1,4 +1,4 @@
-import { type Instance, type InstanceStatus, type Logger, openInstance, type SinkConnector, TopologyError } from "@iot-topology/core";
+import { type Instance, type InstanceStatus, type Logger, openInstance, type SinkConnector, stepsBoundToOnePartition, TopologyError } from "@iot-topology/core";
 import { clickhouseConnector } from "@iot-topology/connectors/clickhouse";
 import { type EmbeddedLog, openEmbeddedLog } from "@iot-topology/connectors/embedded-log";
 import type { Config } from "../config/keys.ts";
@@ -73,6 +73,7 @@ export class Session {
       const clickhouse = await openClickHouse(config, folder, databaseOf(loaded.topology.name, config), logger, signal);
       try {
         const connectors = connectorsOf(config, clickhouse, logger);
+        await makeTopics(options, log);
         const instance = await openInstance(loaded.topology, instanceOptions(options, log, connectors));
         return new Session(options, { log, clickhouse, connectors, instance });
       } catch (error) {
@@ -131,6 +132,14 @@ export class Session {
     await instance.stop();
     this.#instance = await openInstance(this.#options.loaded.topology, instanceOptions(this.#options, this.log, this.#connectors));
     this.run();
+  }
+}
+
+/** Topics whose state cannot be split get one partition, whatever `partitions` says for the others. */
+async function makeTopics({ loaded, config }: SessionOptions, log: EmbeddedLog): Promise<void> {
+  for (const part of loaded.plan.subTopologies) {
+    const partitions = stepsBoundToOnePartition(part).length > 0 ? 1 : config.partitions;
+    for (const topic of part.topics) if ((await log.partitionCount(topic)) === undefined) await log.ensureTopic(topic, { partitions });
   }
 }
 

@@ -22,6 +22,8 @@ export interface ReadyNotice {
 /** Where `start` shows what happens: a redrawn status on a terminal, JSON lines otherwise. */
 export interface View {
   readonly logger: Logger;
+  /** Tells the person who watches something, whatever the level of the log. */
+  note(text: string): void;
   ready(notice: ReadyNotice): void;
   follow(status: () => InstanceStatus): void;
   progress(progress: FileProgress | null): void;
@@ -41,6 +43,7 @@ function terminalView({ stdout, style, verbose }: Context, config: Config): View
   const level = verbose ? "debug" : config["log.level"] === "info" ? "warn" : config["log.level"];
   return {
     logger: terminalLogger(level, style, write),
+    note: write,
     ready({ topology, clickhouseUrl, playUrl, statusUrl, data, command }) {
       const rows: [string, string][] = [
         ["topology", topology],
@@ -76,6 +79,7 @@ function jsonView(config: Config): View {
   let timer: NodeJS.Timeout | undefined;
   return {
     logger,
+    note: (text) => results.info({}, text),
     ready: (notice) => results.info(notice, "ready"),
     follow(status) {
       timer = setInterval(() => {
