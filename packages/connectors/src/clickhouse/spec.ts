@@ -145,7 +145,7 @@ export function upsert<Out, In>(name: string, schema: RecordSchema<Out, In>, opt
       return (writer, value) => encode(writer, value);
     },
     problems: Object.freeze(upsertProblems(declaration)),
-    rebuildable: true,
+    rebuildable: "by-key",
     declaration,
   } satisfies SinkSpec<In>);
 }
@@ -160,7 +160,7 @@ function historySpec<In>(declaration: HistoryDeclaration, encoder: () => RowEnco
     dependents: Object.freeze(dependents(declaration)),
     encoder,
     problems: Object.freeze(historyProblems(declaration)),
-    rebuildable: true,
+    rebuildable: "by-position",
     declaration,
   } satisfies SinkSpec<In>);
 }
