@@ -45,7 +45,7 @@ export function openQuery(target: ClickHouseTarget, query: Query): Promise<Incom
     const request = send(options, (response) => {
       const code = response.headers["x-clickhouse-exception-code"];
       if (response.statusCode === 200 && code === undefined) return resolve(response);
-      readText(response, ERROR_TEXT_MAX).then((text) => reject(refused(text, response.statusCode, target)), reject);
+      readAnswer(response, ERROR_TEXT_MAX).then(({ text }) => reject(refused(text, response.statusCode, target)), reject);
     });
     request.on("error", (cause: NodeJS.ErrnoException) => {
       if (query.signal?.aborted === true) return reject(cause);
@@ -58,9 +58,10 @@ export function openQuery(target: ClickHouseTarget, query: Query): Promise<Incom
 /** Sends a statement and resolves with the answer's text. For small answers: what passes `bytesMax` is cut off. */
 export async function queryText(target: ClickHouseTarget, query: Query, bytesMax = 64 << 20): Promise<string> {
   const response = await openQuery(target, query);
-  const text = await readText(response, bytesMax).catch((cause: unknown) => Promise.reject(brokenOff(target, cause)));
-  const broken = exceptionIn(text, response);
-  if (broken !== undefined) throw refused(broken, 200, target);
+  const { text, broken } = await readAnswer(response, bytesMax);
+  const exception = exceptionIn(text, response);
+  if (exception !== undefined) throw refused(exception.text, 200, target);
+  if (broken !== undefined) throw brokenOff(target, broken);
   return text;
 }
 
@@ -74,12 +75,13 @@ export async function queryRows<Row>(target: ClickHouseTarget, query: Omit<Query
  * The exception at the end of an answer that ClickHouse had already begun, or undefined. It stands between marks with a tag that only the
  * header names, so that no data can look like it; older servers have no tag and break the connection instead.
  */
-export function exceptionIn(tail: string, response: IncomingMessage): string | undefined {
+export function exceptionIn(tail: string, response: IncomingMessage): { readonly start: number; readonly text: string } | undefined {
   const tag = response.headers["x-clickhouse-exception-tag"];
   if (typeof tag !== "string") return undefined;
   const start = tail.indexOf(`__exception__\r\n${tag}\r\n`);
   if (start < 0) return undefined;
-  return tail.slice(start + "__exception__\r\n".length + tag.length + 2).split(/\n\d+ /)[0];
+  const text = tail.slice(start + "__exception__\r\n".length + tag.length + 2).split(/\n\d+ /)[0] ?? "";
+  return { start: tail.slice(0, start).endsWith("\r\n") ? start - 2 : start, text };
 }
 
 /** An answer that ended before its end. */
@@ -104,16 +106,19 @@ function escapeParameter(value: string): string {
   return value.replaceAll("\\", "\\\\").replaceAll("\t", "\\t").replaceAll("\n", "\\n");
 }
 
-async function readText(stream: IncomingMessage, bytesMax: number): Promise<string> {
+/** The text as far as it came, and why it went no further. */
+async function readAnswer(stream: IncomingMessage, bytesMax: number): Promise<{ readonly text: string; readonly broken: unknown }> {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > bytesMax) {
-      stream.destroy();
-      break;
+  let broken: unknown;
+  try {
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      chunks.push(chunk);
+      size += chunk.length;
+      if (size > bytesMax) break;
     }
-    chunks.push(chunk);
+  } catch (error) {
+    broken = error;
   }
-  return Buffer.concat(chunks).toString("utf8");
+  return { text: Buffer.concat(chunks).toString("utf8", 0, bytesMax), broken };
 }

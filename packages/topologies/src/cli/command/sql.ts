@@ -4,7 +4,7 @@ import { brokenOff, type ClickHouseTarget, exceptionIn, openQuery, refused } fro
 import type { Context } from "../context.ts";
 import { dataFolder } from "../data-folder.ts";
 
-const TAIL_BYTES = 16_384;
+const HELD_BYTES = 20_480;
 
 /** Flags of `sql`. */
 export interface SqlFlags {
@@ -28,15 +28,23 @@ export async function sql(context: Context, statement: string, flags: SqlFlags):
 async function stream(target: ClickHouseTarget, statement: string, format: string, { stdout, style }: Context): Promise<void> {
   const settings = { output_format_pretty_color: style.color ? "1" : "0" };
   const response = await openQuery(target, { sql: statement, format, settings });
-  let tail: Buffer = Buffer.alloc(0);
+  // The end is held back, since it may turn out to be an exception, which is no part of the answer.
+  let held: Buffer = Buffer.alloc(0);
+  let broken: unknown;
   try {
     for await (const chunk of response as AsyncIterable<Buffer>) {
-      tail = Buffer.concat([tail, chunk]).subarray(-TAIL_BYTES);
-      if (!stdout.write(chunk)) await once(stdout, "drain");
+      held = Buffer.concat([held, chunk]);
+      if (held.length <= HELD_BYTES) continue;
+      const ready = held.length - HELD_BYTES;
+      if (!stdout.write(held.subarray(0, ready))) await once(stdout, "drain");
+      held = held.subarray(ready);
     }
   } catch (cause) {
-    throw brokenOff(target, cause);
+    broken = cause;
   }
-  const exception = exceptionIn(tail.toString("utf8"), response);
-  if (exception !== undefined) throw refused(exception, 200, target);
+  // Latin-1 keeps a byte a character, so that the place of the mark is its place in the bytes.
+  const exception = exceptionIn(held.toString("latin1"), response);
+  stdout.write(held.subarray(0, exception?.start ?? held.length));
+  if (exception !== undefined) throw refused(Buffer.from(exception.text, "latin1").toString("utf8"), 200, target);
+  if (broken !== undefined) throw brokenOff(target, broken);
 }
