@@ -47,7 +47,7 @@ module.exports = {
       from: { path: at("topology", "plan") }, to: { path: at("port"), dependencyTypesNot: ["type-only"] },
     },
     mayImport("state", { folders: ["model", "schema", "port"], packages: ["classic-level", "abstract-level"], node: true }, "state imports model, schema and port."),
-    mayImport("task", { folders: ["model", "schema", "topology", "plan", "state", "port"] }, "task imports model, plan, state's interfaces and port's types; neither fp-ts nor Node's modules nor the runtime."),
+    mayImport("task", { folders: ["model", "schema", "topology", "plan", "state", "port"] }, "task imports model, schema, topology's nodes, plan, state's interfaces and port's types; neither fp-ts nor Node's modules nor the runtime."),
     mayImport("commit", { folders: ["model", "state", "port"], node: true }, "commit imports model, state and port."),
     {
       name: "core-runtime-and-testing", comment: "runtime and testing know core only, never a connector.", severity: "error",
