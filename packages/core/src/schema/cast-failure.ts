@@ -38,6 +38,8 @@ export class Issues {
   list: CastError[] = [];
   /** Set when a number met a column for which a double's rounding matters, so that the source text must be looked at. */
   inexact = false;
+  /** Set while a value parsed with its source text is cast: a number is then what its shortest text says, never a rounded one. */
+  exact = false;
   /** Set when a value of a JSON column is nested too deep. */
   tooDeep = false;
   readonly depthMax: number;
@@ -61,6 +63,7 @@ export class Issues {
     this.count = 0;
     this.list = [];
     this.inexact = false;
+    this.exact = false;
     this.tooDeep = false;
   }
   /** The errors as a failure, and an empty list. */

@@ -1,5 +1,6 @@
 import { CastFailure, DEPTH_MAX, Issues } from "./cast-failure.ts";
 import { compileRecordCast } from "./caster.ts";
+import { hasEscapedName, readJson } from "./json-reader.ts";
 import { isDeeper, mayRound, parseExact } from "./json-text.ts";
 import type { ErrorCode } from "../model/index.ts";
 import type { RecordSchema } from "./record-schema.ts";
@@ -57,7 +58,9 @@ export function compileDecoder<Out, In>(schema: RecordSchema<Out, In>, limits: D
   function castExactly(bytes: Buffer, text: string): unknown {
     issues.clear();
     if (isDeeper(bytes, depthMax)) return tooDeep();
+    issues.exact = true;
     const out = cast(parseExact(text), issues);
+    issues.exact = false;
     issues.inexact = false;
     return out;
   }
@@ -80,6 +83,10 @@ export function compileDecoder<Out, In>(schema: RecordSchema<Out, In>, limits: D
       parsed = JSON.parse(text);
     } catch (error) {
       return invalidJson(error);
+    }
+    if (hasEscapedName(text)) {
+      if (isDeeper(bytes, depthMax)) return tooDeep();
+      parsed = readJson(text, Number);
     }
     let out = cast(parsed, issues);
     if (issues.inexact || issues.count > 0) {

@@ -6,6 +6,7 @@
 import type { JsonValue } from "./column.ts";
 import { describeValue, Issues, keySegment } from "./cast-failure.ts";
 import { sameNumber } from "./decimal.ts";
+import { hasEscapedName, readJson } from "./json-reader.ts";
 import { NO_MEMBERS } from "./members.ts";
 import { isRawJson, parseWithSource, rawJson } from "./raw-json.ts";
 
@@ -17,18 +18,26 @@ export function mayRound(text: string): boolean {
   return MAY_ROUND.test(text);
 }
 
-/** `JSON.parse` where numbers that doubles round, and integers beyond 2^53, are `RawJson`. Only for text whose depth is known to be bounded. */
+/** A number from its source text: kept as text when a double would round it, or when it is an integer written out beyond 2^53. */
+function exactNumber(source: string, value: number): unknown {
+  // Such an integer always has a text that `mayRound` sees, so what a value is never depends on its neighbours.
+  const beyond = !Number.isSafeInteger(value) && /^-?\d+$/.test(source);
+  return beyond || !sameNumber(source, String(value)) ? rawJson(source) : value;
+}
+
+/**
+ * Well-formed JSON text with numbers exact: those that doubles round are `RawJson`, and `String` of any other is its number. Only for text that
+ * `JSON.parse` took and whose depth is known to be bounded.
+ */
 export function parseExact(text: string): unknown {
-  return parseWithSource(text, (_key, value, context) => {
-    if (typeof value !== "number" || context.source === undefined) return value;
-    const beyond = !Number.isSafeInteger(value) && Number.isInteger(value) && Math.abs(value) < 1e80;
-    return beyond || !sameNumber(context.source, String(value)) ? rawJson(context.source) : value;
-  });
+  if (hasEscapedName(text)) return readJson(text, (source) => exactNumber(source, Number(source)));
+  return parseWithSource(text, (_key, value, context) => (typeof value === "number" && context.source !== undefined ? exactNumber(context.source, value) : value));
 }
 
 /** Parses JSON text that this library wrote, numbers exact. */
 export function parseStored(text: string): JsonValue {
-  return (mayRound(text) ? parseExact(text) : JSON.parse(text)) as JsonValue;
+  if (mayRound(text)) return parseExact(text) as JsonValue;
+  return (hasEscapedName(text) ? readJson(text, Number) : JSON.parse(text)) as JsonValue;
 }
 
 /** Whether JSON text in UTF-8 is nested deeper than `depthMax`. Brackets inside strings do not count. */

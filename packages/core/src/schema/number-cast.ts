@@ -44,13 +44,13 @@ export function integerCast(bits: IntegerBits, signed: boolean, settings: Column
     if (typeof value === "number" && Number.isInteger(value)) {
       if (Number.isSafeInteger(value)) {
         if (value >= minimum && value <= maximum) return big ? BigInt(value) : value + 0;
-      } else if (big) {
+      } else if (big && !issues.exact) {
         issues.inexact = true;
         return issues.add(`is ${value}, beyond 2^53 and not exact as a number; give it as text`);
       }
-      return issues.add(`expected ${range}, got ${describeValue(value)}`);
+      if (!big || Number.isSafeInteger(value)) return issues.add(`expected ${range}, got ${describeValue(value)}`);
     }
-    const text = numberText(value);
+    const text = typeof value === "number" ? String(value) : numberText(value);
     const exact = text === undefined ? "syntax" : unscaled(text, 0);
     if (typeof exact === "bigint" && exact >= minimum && exact <= maximum) return big ? exact : Number(exact);
     return issues.add(`expected ${range}, got ${describeValue(value)}`);
