@@ -45,7 +45,7 @@ export async function reset(context: Context, nameOrFile: string | undefined, fl
     await log.close();
   }
   if (flags.log === true) await rm(folder.log, { recursive: true, force: true });
-  await rm(join(folder.root, "instance.json"), { force: true });
+  for (const name of ["instance.json", "folder.json"]) await rm(join(folder.root, name), { force: true });
   const removed = `removed the state and tables of ${topology.name}${flags.log === true ? " and the log" : "; the log stays, and the next start processes it anew"}`;
   context.stdout.write(context.json ? `${JSON.stringify({ topology: topology.name, log: flags.log === true })}\n` : `${removed}\n`);
   return 0;

@@ -1,6 +1,6 @@
 import { armFailpoints, TopologyError } from "@iot-topology/core";
 import type { Context } from "../context.ts";
-import { dataFolder, type DataFolder, makeToken, removeInstanceRecord, runningInstance, writeFolderRecord, writeInstanceRecord } from "../data-folder.ts";
+import { dataFolder, type DataFolder, type FolderRecord, makeToken, readFolderRecord, removeInstanceRecord, runningInstance, writeFolderRecord, writeInstanceRecord } from "../data-folder.ts";
 import { recordSinks, type Summary, summarise } from "../run/balance.ts";
 import { databaseOf } from "../run/clickhouse.ts";
 import { feedFleet, feedFile } from "../run/feed.ts";
@@ -39,6 +39,7 @@ export async function start(context: Context, nameOrFile: string | undefined, fl
   if (flags.again === true && input === undefined) throw new TopologyError("USAGE", "--again repeats a file, and none is named", { cure: "add --replay FILE or --input FILE" });
   const folder = dataFolder(config.data);
   refuseSecond(folder);
+  refuseOtherTarget(folder, { topology: loaded.topology.name, database: databaseOf(loaded.topology.name, config), clickhouse: config["clickhouse.url"] ?? "embedded" });
   const failpoints = context.environment["IOT_TOPOLOGY_FAILPOINT"];
   if (failpoints !== undefined) armFailpoints(failpoints);
 
@@ -79,6 +80,19 @@ function refuseSecond(folder: DataFolder): void {
   throw new TopologyError("FOLDER_IN_USE", `the topology ${running.topology} runs in this folder already (process ${running.pid}, ${running.statusUrl})`, {
     place: folder.root,
     cure: `stop it with \`kill ${running.pid}\`, or name another folder with --data`,
+  });
+}
+
+/** What was delivered is not delivered again, so another server or database would lack it. A server may move to another URL, though. */
+function refuseOtherTarget(folder: DataFolder, now: Omit<FolderRecord, "source">): void {
+  const before = readFolderRecord(folder);
+  if (before === undefined || before.topology !== now.topology) return;
+  const isSameKind = (before.clickhouse === "embedded") === (now.clickhouse === "embedded");
+  if (isSameKind && before.database === now.database) return;
+  const named = (record: Omit<FolderRecord, "source">) => `database ${record.database} of ${record.clickhouse === "embedded" ? "the embedded ClickHouse" : record.clickhouse}`;
+  throw new TopologyError("SINK_MISMATCH", `what this folder has processed went to ${named(before)}, and ${named(now)} would lack it`, {
+    place: folder.root,
+    cure: "name another folder with --data, or run `iot-topology reset` first: then the log is processed anew",
   });
 }
 
