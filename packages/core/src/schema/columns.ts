@@ -10,7 +10,7 @@ export type Moment<P extends number> = P extends 0 | 1 | 2 | 3 ? Column<number, 
 /** What columns a map's keys may be. */
 export type MapKey = Column<string, unknown> | Column<number, unknown> | Column<bigint, unknown>;
 
-/** Makes columns. See `docs/schema` of each: what it accepts from JSON, what it gives, what the encoders take. */
+/** Makes columns. Each says what it accepts from JSON and what it gives; the encoders take that, and what the column's `In` type adds. */
 export interface Columns {
   /** Integers accept a JSON integer, a numeric string or a bigint, exactly, and refuse what is out of range or fractional. Gives a number. */
   int8(options?: NumberOptions<number>): SmallInteger;
@@ -103,7 +103,6 @@ function enumeration(bits: 8 | 16) {
     if (entries.length === 0) problems.push("an enum has at least one name");
     for (const [name, value] of entries) {
       if (!Number.isInteger(value) || value < -limit || value >= limit) problems.push(`the enum's ${name} = ${value} is not an integer of ${bits} bits`);
-      // eslint-disable-next-line no-control-regex -- control characters are what is looked for
       if (!name.isWellFormed() || /[\u0000-\u001f\u007f]/.test(name)) problems.push(`the enum's name ${JSON.stringify(name)} is not printable text`);
     }
     if (new Set(entries.map(([, value]) => value)).size < entries.length) problems.push("two names of the enum have the same integer");

@@ -3,7 +3,6 @@
  * loop over its columns. Names from a schema enter the text only through `JSON.stringify`.
  */
 export function generate<F>(bindings: Readonly<Record<string, unknown>>, body: string): F {
-  // eslint-disable-next-line @typescript-eslint/no-implied-eval, no-new-func -- see above
   const make = new Function(...Object.keys(bindings), `"use strict";\n${body}`) as (...values: unknown[]) => F;
   return make(...Object.values(bindings));
 }

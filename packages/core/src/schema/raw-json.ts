@@ -2,9 +2,9 @@ import type { RawJson } from "./column.ts";
 
 /** What every supported Node has and TypeScript's library does not declare yet. */
 interface ExactJson {
-  rawJSON(text: string): RawJson;
-  isRawJSON(value: unknown): value is RawJson;
-  parse(text: string, reviver: (this: unknown, key: string, value: unknown, context: { readonly source?: string }) => unknown): unknown;
+  readonly rawJSON: (text: string) => RawJson;
+  readonly isRawJSON: (value: unknown) => value is RawJson;
+  readonly parse: (text: string, reviver: (this: unknown, key: string, value: unknown, context: { readonly source?: string }) => unknown) => unknown;
 }
 
 const exactJson = JSON as unknown as ExactJson;

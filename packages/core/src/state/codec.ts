@@ -6,9 +6,6 @@ export interface ValueCodec<V> {
   decode(reader: ByteReader): V;
 }
 
-/** Values that say only that their key is there. */
-export const presenceCodec: ValueCodec<true> = Object.freeze({ encode() {}, decode: () => true as const });
-
 /** Safe integers. */
 export const integerCodec: ValueCodec<number> = Object.freeze({
   encode: (writer: ByteWriter, value: number) => writer.i64Number(value),

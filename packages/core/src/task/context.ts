@@ -1,10 +1,15 @@
 import type { ByteWriter, LogRecord, RecordMeta, TaskCounters } from "../model/index.ts";
 import type { ErrorPolicy, NodeId } from "../topology/index.ts";
-import type { StateBackend } from "../state/backend.ts";
-import type { StateTable } from "../state/table.ts";
+import type { StateBackend, StateBatch } from "../state/backend.ts";
 import type { WindowTable } from "../state/window-table.ts";
 import type { Link } from "./link.ts";
 import type { SinkBuffer } from "./sink-buffer.ts";
+
+/** A store as the commit sees it. */
+export interface TaskTable {
+  flush(batch: StateBatch): void;
+  committed(): void;
+}
 
 /** What a task's operators share: the record that is being processed, the stores, the counters. */
 export interface TaskContext {
@@ -20,7 +25,7 @@ export interface TaskContext {
   readonly scratch: ByteWriter;
   readonly cacheEntriesMax: number;
   readonly partitionCount: number;
-  readonly tables: StateTable<unknown>[];
+  readonly tables: TaskTable[];
   readonly windows: { readonly table: WindowTable<unknown>; readonly startBound: () => number }[];
   readonly sinks: SinkBuffer[];
   /** Stream time a step that keeps one, by the step's name. Saved in the checkpoint. */

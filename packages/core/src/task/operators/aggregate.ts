@@ -22,7 +22,7 @@ function openStore<S>(context: TaskContext, node: AggregateNode, accumulation: A
   const options = { entriesMax: context.cacheEntriesMax, scratch: context.scratch };
   if (node.window === undefined) {
     const table = new StateTable(context.backend, node.name, accumulation.codec, options);
-    context.tables.push(table as StateTable<unknown>);
+    context.tables.push(table);
     return { get: (_start, key) => table.get(key), put: (_start, key, state) => table.put(key, state) };
   }
   const { sizeMs, graceMs } = node.window;

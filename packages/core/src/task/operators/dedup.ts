@@ -1,6 +1,7 @@
 /** Dedup in three forms: a key an identity, a key an identity and a stretch of time, ranges of sequence numbers. The first in the log stands. */
 import { TopologyError } from "../../model/index.ts";
-import { integerCodec, presenceCodec } from "../../state/codec.ts";
+import { integerCodec } from "../../state/codec.ts";
+import { PresenceTable } from "../../state/presence-table.ts";
 import { PAGE_SIZE, SequencePage, sequencePageCodec } from "../../state/sequence-page.ts";
 import { StateTable } from "../../state/table.ts";
 import { WindowTable } from "../../state/window-table.ts";
@@ -22,14 +23,9 @@ function compileIdentity(node: DedupNode): (record: AnyRecord) => string {
 
 function unbounded(context: TaskContext, node: DedupNode): Judge {
   const identity = compileIdentity(node);
-  const table = new StateTable(context.backend, node.name, presenceCodec, { entriesMax: context.cacheEntriesMax, scratch: context.scratch });
-  context.tables.push(table as StateTable<unknown>);
-  return (record) => {
-    const key = identity(record);
-    if (table.get(key) !== undefined) return "repeat";
-    table.put(key, true);
-    return "first";
-  };
+  const table = new PresenceTable(context.backend, node.name, { entriesMax: context.cacheEntriesMax, scratch: context.scratch });
+  context.tables.push(table);
+  return (record) => (table.add(identity(record)) ? "first" : "repeat");
 }
 
 const BIGINT_PAGE = BigInt(PAGE_SIZE);
@@ -37,7 +33,7 @@ const BIGINT_PAGE = BigInt(PAGE_SIZE);
 function sequenced(context: TaskContext, node: DedupNode, field: string): Judge {
   const identity = compileIdentity(node);
   const table = new StateTable(context.backend, node.name, sequencePageCodec, { entriesMax: context.cacheEntriesMax, scratch: context.scratch });
-  context.tables.push(table as StateTable<unknown>);
+  context.tables.push(table);
   return (record) => {
     const raw: unknown = record.value[field];
     let page: number | bigint;
