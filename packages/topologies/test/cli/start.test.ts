@@ -56,7 +56,7 @@ t.test("a fleet is loaded exactly once, though ClickHouse and the program are ki
 
   await t.test("other commands attach to it", async (t) => {
     const [asked, shown, second, reset, listed, tables] = await Promise.all([
-      sql("SELECT count() > 1000 AS many FROM iot.readings"),
+      sql("SELECT count() > 0 AS many FROM iot.readings"),
       cli("status", "--json"),
       cli("start"),
       cli("reset", "--yes"),

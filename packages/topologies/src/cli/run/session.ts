@@ -99,13 +99,12 @@ export class Session {
   async drain(): Promise<void> {
     for (;;) {
       const instance = this.#instance;
-      const error = await instance.drain().then(
-        () => undefined,
-        (thrown: unknown) => thrown,
-      );
-      if (error === undefined) return;
-      await this.#reopening;
-      if (this.#instance === instance) throw error;
+      try {
+        return await instance.drain();
+      } catch (error) {
+        await this.#reopening;
+        if (this.#instance === instance) throw error;
+      }
     }
   }
 
