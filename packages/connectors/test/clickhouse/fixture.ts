@@ -59,7 +59,8 @@ export function seal<V>(spec: SinkSpec<V>, rows: readonly Placed<V>[], token?: s
     ranges.set(partition, { ...range, firstOffset: Math.min(range.firstOffset, offset), lastOffset: Math.max(range.lastOffset, offset) });
   }
   const bytes = writer.take();
-  const loads = rows.map((row) => row.loadTime);
+  const loadTimeMin = rows.reduce((least, row) => Math.min(least, row.loadTime), Number.POSITIVE_INFINITY);
+  const loadTimeMax = rows.reduce((greatest, row) => Math.max(greatest, row.loadTime), 0);
   return {
     token: token ?? `test:1:${spec.target}:0_0:${++sequence}:${hash("sha256", bytes, "hex")}`,
     topology: "test",
@@ -71,8 +72,8 @@ export function seal<V>(spec: SinkSpec<V>, rows: readonly Placed<V>[], token?: s
     rowCount: rows.length,
     bytes,
     inputs: [...ranges.values()],
-    loadTimeMin: Math.min(...loads),
-    loadTimeMax: Math.max(...loads),
+    loadTimeMin,
+    loadTimeMax,
   };
 }
 
@@ -110,7 +111,7 @@ export interface OpenLab {
 /** Starts the server of a test file. */
 export async function startLab(): Promise<Lab> {
   const dir = mkdtempSync(join(tmpdir(), "iot-topology-clickhouse-"));
-  const server = await superviseEmbeddedClickHouse({ dataDir: join(dir, "data"), fsync: false, crashesMax: 100 });
+  const server = await superviseEmbeddedClickHouse({ dataDir: join(dir, "data"), fsync: false, crashesMax: 100, backoffMsMax: 100 });
   let databases = 0;
   return {
     url: server.url,

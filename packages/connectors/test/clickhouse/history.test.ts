@@ -1,7 +1,7 @@
 import t from "tap";
-import { count, silentLogger } from "@iot-topology/core";
-import { clickhouse, clickhouseConnector } from "@iot-topology/connectors/clickhouse";
-import { Reading, reading, readings, readingsFrom, seal, startLab, WINDOW_MISMATCHES } from "./fixture.ts";
+
+
+import { readings, readingsFrom, seal, startLab, WINDOW_MISMATCHES } from "./fixture.ts";
 
 const lab = await startLab();
 t.teardown(() => lab.stop());
@@ -27,4 +27,3 @@ t.test("a delivered batch shows in the history, the latest values, the windows, 
   t.same(await db.rows("SELECT max(seq) AS seq, count() AS n FROM readings_as_of(as_of = '2026-01-01 00:10:00')"), [{ seq: "19", n: "3" }]);
   t.same(await db.rows("SELECT device_id FROM hot ORDER BY device_id"), [{ device_id: "device-1" }, { device_id: "device-2" }]);
 });
-void count; void clickhouse; void clickhouseConnector; void silentLogger; void Reading; void reading;

@@ -20,6 +20,8 @@ const STABLE_MS = 60_000;
 export interface SupervisedClickHouseOptions extends EmbeddedClickHouseOptions {
   /** How many crashes within a minute of the start are answered by another start. 10 by default. */
   readonly crashesMax?: number;
+  /** The longest wait before a new start, in milliseconds; it begins at 100 ms and doubles. 5 s by default. */
+  readonly backoffMsMax?: number;
   /** Called after each crash, before the next start. */
   readonly onCrash?: (exit: ExitInfo, crashes: number) => void;
   /** Called after each start that followed a crash. */
@@ -90,7 +92,7 @@ class Supervisor implements SupervisedClickHouse {
   }
 
   async #watch(first: EmbeddedClickHouse): Promise<void> {
-    const { crashesMax = CRASHES_MAX, logger = silentLogger, onCrash, onRestart } = this.#options;
+    const { crashesMax = CRASHES_MAX, backoffMsMax = BACKOFF_MS_MAX, logger = silentLogger, onCrash, onRestart } = this.#options;
     let server = first;
     let startedAt = Date.now();
     let crashes = 0;
@@ -101,7 +103,7 @@ class Supervisor implements SupervisedClickHouse {
       crashes = Date.now() - startedAt > STABLE_MS ? 1 : crashes + 1;
       onCrash?.(exit, crashes);
       if (crashes > crashesMax) throw crashedTooOften(exit, crashes, this.#options.dataDir);
-      const waitMs = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** (crashes - 1));
+      const waitMs = Math.min(backoffMsMax, BACKOFF_MS_MIN * 2 ** (crashes - 1));
       logger.warn({ ...exit, log: exit.log.slice(-5), crashes, waitMs }, "the embedded ClickHouse ended unexpectedly and is started again");
       await sleep(waitMs, undefined, { signal: this.#stopping.signal });
       server = await this.#startAgain();
