@@ -49,7 +49,7 @@ const CASES: readonly (readonly [title: string, args: readonly string[], code: n
   ["a file with a syntax error", ["describe", "broken.ts"], 1, ["FILE_INVALID", "cannot be loaded"]],
   ["a file with TypeScript that cannot be erased", ["describe", "enum.ts"], 1, ["FILE_INVALID", "use no enums"]],
   ["a file with an import that is not there", ["describe", "import.ts"], 1, ["FILE_INVALID", "npm install"]],
-  ["a topology with errors: all of them", ["start", "wrong.ts"], 1, ["PLAN_INVALID", "NAME_DUPLICATE", "SOURCE_MISSING", "nothing was started"]],
+  ["a topology with errors: all of them", ["start", "wrong.ts"], 1, ["PLAN_INVALID", "NAME_DUPLICATE", "VERSION_INVALID", "nothing was started"]],
   ["status where nothing runs", ["status"], 1, ["NOT_RUNNING", "iot-topology start"]],
   ["sql where nothing ran", ["sql", "SELECT 1"], 1, ["NOT_RUNNING", "nothing has run in this data folder yet"]],
   ["reset without a terminal or --yes", ["reset"], 2, ["needs a yes", "add --yes"]],
@@ -65,7 +65,7 @@ t.before(() => {
   file("broken.ts", "export default defineTopology(;\n");
   file("enum.ts", `${LANGUAGE}enum Color { Red }\nexport default Color;\n`);
   file("import.ts", 'import x from "no-such-package";\nexport default x;\n');
-  file("wrong.ts", `${LANGUAGE}${SINK}export default defineTopology("wrong", (t) => {\n  const s = t.source("in");\n  s.peek(() => {}, { name: "twice" }).sink(sink);\n  s.peek(() => {}, { name: "twice" }).sink({ ...sink, target: "y" });\n  t.deadLetter("never").filter(() => true);\n  t.source([] as never);\n});\n`);
+  file("wrong.ts", `${LANGUAGE}${SINK}export default defineTopology("wrong", { version: 0 }, (t) => {\n  const s = t.source("in");\n  s.peek(() => {}, { name: "twice" }).sink(sink);\n  s.peek(() => {}, { name: "twice" }).sink({ ...sink, target: "y" });\n});\n`);
   file("a.bin", "");
 });
 
@@ -119,4 +119,48 @@ t.test("init makes a project, with a name that npm takes", async (t) => {
   const made = readdirSync(join(cwd, "My Sensors!")).sort();
   t.strictSame(made, [".gitignore", "README.md", "package.json", "sample.ndjson", "topology.ts", "tsconfig.json"]);
   t.equal((JSON.parse(readFileSync(join(cwd, "My Sensors!", "package.json"), "utf8")) as { name: string }).name, "my-sensors");
+});
+
+/** The first Node of the system's path that is too old to run the command by itself, if there is one. */
+function oldNode(): string | undefined {
+  for (const folder of (process.env["PATH"] ?? "").split(":").filter((path) => !path.includes("node_modules"))) {
+    try {
+      const path = join(folder, "node");
+      const [major = 0, minor = 0] = execFileSync(path, ["-p", "process.versions.node"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).split(".").map(Number);
+      if (major < 22 || (major === 22 && minor < 18)) return path;
+    } catch {
+      // No Node here.
+    }
+  }
+  return undefined;
+}
+
+const old = oldNode();
+t.test("an older Node starts the one of the npm package, which ends with it, or says what is missing", { skip: old === undefined ? "SKIPPED: no Node older than 22.18 on the path" : false }, async (t) => {
+  const bin = join(root, "packages/topologies/bin/iot-topology.js");
+  t.match(execFileSync(old ?? "", [bin, "--version"], { encoding: "utf8" }), /^\d+\.\d+\.\d+\n$/);
+  const child = spawn(old ?? "", [bin, "clickhouse", "--data", join(cwd, "by-old-node")], { stdio: ["ignore", "pipe", "inherit"] });
+  const ready = await new Promise<{ clickhouseUrl: string }>((resolve) => {
+    let text = "";
+    child.stdout.on("data", (chunk: Buffer) => {
+      text += chunk.toString();
+      const line = text.split("\n").find((one) => one.includes('"msg":"ready"'));
+      if (line !== undefined) resolve(JSON.parse(line) as { clickhouseUrl: string });
+    });
+  });
+  t.equal((await fetch(ready.clickhouseUrl)).status, 200);
+  const ended = new Promise((resolve) => child.stdout.on("close", resolve));
+  child.kill("SIGKILL");
+  await ended; // The pipe is closed by the last process that holds it.
+  await t.rejects(fetch(ready.clickhouseUrl), "its server is gone too");
+  const alone = join(cwd, "alone");
+  mkdirSync(alone);
+  writeFileSync(join(alone, "iot-topology.mjs"), readFileSync(bin));
+  const failed = await new Promise<{ code: number | null; said: string }>((resolve) => {
+    const run = spawn(old ?? "", [join(alone, "iot-topology.mjs"), "start"], { stdio: ["ignore", "ignore", "pipe"] });
+    let said = "";
+    run.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()));
+    run.on("close", (code) => resolve({ code, said }));
+  });
+  t.match(failed, { code: 2, said: /^error USAGE: iot-topology needs Node 22\.18 or newer, and this is v\d+[^]*cure: / });
 });
