@@ -13,6 +13,7 @@ export function scaffold(name: string, version: string): ReadonlyMap<string, str
     },
     dependencies: { "@iot-topology/connectors": range, "@iot-topology/core": range, "iot-topology": range },
     devDependencies: { node: "^24.0.0", typescript: "~6.0.0" },
+    allowScripts: { node: true, "classic-level": true, chdb: true },
   };
   return new Map([
     ["package.json", json(packageJson)],
