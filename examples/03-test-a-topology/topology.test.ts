@@ -2,7 +2,7 @@ import t from "tap";
 import { collect, testDriver } from "@iot-topology/core/testing";
 import { orders } from "./topology.ts";
 
-t.test("an order that comes twice counts once", async (t) => {
+void t.test("an order that comes twice counts once", async (t) => {
   const driver = testDriver(orders(collect("counts")));
   const order = { id: "o-1", customer: "ada", amount: "12.50", at: "2026-03-01T10:00:00Z" };
   driver.pipe("orders", { value: order, timestamp: 1 }, { value: order, timestamp: 2 }, { value: { ...order, id: "o-2" }, timestamp: 3 });
@@ -11,7 +11,7 @@ t.test("an order that comes twice counts once", async (t) => {
   t.equal(driver.counters().deduplicated, 1);
 });
 
-t.test("an order whose amount is no decimal of two places is skipped and counted", async (t) => {
+void t.test("an order whose amount is no decimal of two places is skipped and counted", async (t) => {
   const driver = testDriver(orders(collect("counts")));
   driver.pipe("orders", { value: { id: "o-1", customer: "ada", amount: "12.505", at: "2026-03-01T10:00:00Z" }, timestamp: 1 });
   await driver.commit();

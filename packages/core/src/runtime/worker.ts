@@ -32,7 +32,7 @@ export class Worker {
   #loop: Promise<void> | undefined;
   #wake: (() => void) | undefined;
   #woken = false;
-  #drains: (() => void)[] = [];
+  readonly #drains: (() => void)[] = [];
 
   constructor(opened: readonly OpenedTask[], lanes: ReadonlyMap<string, DeliveryLane>, options: ResolvedOptions, onFailure: (error: TopologyError) => void) {
     this.#tasks = opened.map((task) => ({ opened: task, fetches: new Map(), commit: undefined, dirtySince: undefined }));

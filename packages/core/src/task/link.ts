@@ -1,6 +1,6 @@
 import type { StreamRecord } from "../model/index.ts";
 
-// biome-ignore lint: the typed handles guarantee what flows; inside the engine a record's value is any value.
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- the typed handles guarantee what flows; inside the engine a record's value is any value.
 type AnyValue = any;
 /** A record inside the engine. */
 export type AnyRecord = StreamRecord<AnyValue>;

@@ -37,6 +37,16 @@ function bytesOf(value: unknown): Buffer | null {
   return Buffer.from(typeof value === "string" ? value : JSON.stringify(value));
 }
 
+function sumOf(all: readonly Readonly<TaskCounters>[]): TaskCounters {
+  const sum = makeCounters();
+  for (const { written, deadLetters, ...numbers } of all) {
+    for (const [name, count] of Object.entries(numbers)) sum[name as keyof typeof numbers] += count;
+    for (const [name, count] of Object.entries(written)) sum.written[name] = (sum.written[name] ?? 0) + count;
+    for (const [name, count] of Object.entries(deadLetters)) sum.deadLetters[name] = (sum.deadLetters[name] ?? 0) + count;
+  }
+  return sum;
+}
+
 interface DriverTask {
   task: Task;
   committer: Committer;
@@ -74,7 +84,6 @@ export function testDriver(topology: Topology): TestDriver {
     self.open();
     return self;
   });
-  const sum = makeCounters();
   return {
     pipe(topic, ...records) {
       const part = parts.find(({ ends }) => ends.has(topic));
@@ -112,15 +121,6 @@ export function testDriver(topology: Topology): TestDriver {
     },
     rows: (target) => collected.get(target) ?? [],
     values: (target) => (collected.get(target) ?? []).map((row) => row.value),
-    counters() {
-      Object.assign(sum, makeCounters());
-      for (const { task } of parts) {
-        const { written, deadLetters, ...numbers } = task.counters;
-        for (const [name, count] of Object.entries(numbers)) sum[name as keyof typeof numbers] += count;
-        for (const [name, count] of Object.entries(written)) sum.written[name] = (sum.written[name] ?? 0) + count;
-        for (const [name, count] of Object.entries(deadLetters)) sum.deadLetters[name] = (sum.deadLetters[name] ?? 0) + count;
-      }
-      return sum;
-    },
+    counters: () => sumOf(parts.map(({ task }) => task.counters)),
   };
 }

@@ -1,4 +1,5 @@
 import type { ErrorCode } from "../model/index.ts";
+import type { Stream } from "./stream.ts";
 
 /** A record that a step could not process, with its reason and the original bytes. */
 export interface DeadLetter {
@@ -16,3 +17,9 @@ export interface DeadLetter {
   readonly key: Buffer | null;
   readonly value: Buffer | null;
 }
+
+/** The stream of records that steps refused: a policy for their `onError`, and a stream to sink. */
+export type DeadLetterStream = Stream<DeadLetter> & {
+  /** Its name, and what tells it from another stream of dead letters. */
+  readonly deadLetterName: string;
+};

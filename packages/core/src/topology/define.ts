@@ -1,6 +1,8 @@
+import type { DeadLetter, DeadLetterStream } from "./dead-letter.ts";
 import { TopologyDraft } from "./draft.ts";
 import type { Topology } from "./node.ts";
-import { DeadLetterStream, RawStream } from "./stream.ts";
+import { type RawStream, rawStream } from "./raw-stream.ts";
+import { Stream } from "./stream.ts";
 
 /** Options of {@link defineTopology}. */
 export interface TopologyOptions {
@@ -38,9 +40,9 @@ export function defineTopology(
   build?.({
     source: (topics, sourceOptions) => {
       const list = typeof topics === "string" ? [topics] : topics;
-      return new RawStream(draft, draft.add({ kind: "source", name: sourceOptions?.name ?? list.join("+"), upstream: [], topics: Object.freeze([...list]) }));
+      return rawStream(draft, draft.add({ kind: "source", name: sourceOptions?.name ?? list.join("+"), upstream: [], topics: Object.freeze([...list]) }));
     },
-    deadLetter: (deadLetterName) => new DeadLetterStream(draft, draft.add({ kind: "dead-letter", name: deadLetterName, upstream: [] })),
+    deadLetter: (deadLetterName) => Object.assign(new Stream<DeadLetter>(draft, draft.add({ kind: "dead-letter", name: deadLetterName, upstream: [] })), { deadLetterName }),
   });
   return Object.freeze({ kind: "topology", name, version: options.version ?? 1, nodes: draft.close() });
 }

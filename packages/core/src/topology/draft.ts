@@ -17,7 +17,7 @@ export class TopologyDraft {
       });
     }
     const id = this.#nodes.length;
-    this.#nodes.push(Object.freeze({ ...node, id, upstream: Object.freeze([...node.upstream]) }) as TopologyNode);
+    this.#nodes.push(Object.freeze({ ...node, id, upstream: Object.freeze([...node.upstream]) }));
     return id;
   }
 

@@ -2,7 +2,8 @@ import type { RecordSchema } from "../schema/index.ts";
 import { type AggregateResult, type Aggregator, count } from "./aggregate.ts";
 import type { AggregateNode, AnySchema, NodeId } from "./node.ts";
 import { errorPolicy, type OnError } from "./policy.ts";
-import type { LateStream, Stream } from "./stream.ts";
+import type { LateStream } from "./late-stream.ts";
+import type { Stream } from "./stream.ts";
 import type { TumblingWindow } from "./window.ts";
 
 /** What a window adds to each row: its bounds in epoch milliseconds, the end excluded. */
@@ -54,12 +55,12 @@ export class Grouped<V, F extends keyof V & string, W = unknown> {
     columns: A,
     options: AggregateOptions = {},
   ): LateStream<AggregateRow<V, F, A, W>, V> {
-    return this.#add(name, { kind: "columns", columns: Object.freeze({ ...columns }) as { readonly [name: string]: Aggregator<never, unknown> } }, options);
+    return this.#add(name, { kind: "columns", columns: Object.freeze({ ...columns }) }, options);
   }
 
   /** Counts records a group, in a column `n`. */
   count(name: string, options: AggregateOptions = {}): LateStream<AggregateRow<V, F, { readonly n: Aggregator<unknown> }, W>, V> {
-    return this.#add(name, { kind: "columns", columns: Object.freeze({ n: count() }) as { readonly [name: string]: Aggregator<never, unknown> } }, options);
+    return this.#add(name, { kind: "columns", columns: Object.freeze({ n: count() }) }, options);
   }
 
   /** Combines the records of a group into one value of the schema's type, in a column `value`; the first record's value starts it. */

@@ -4,6 +4,8 @@ export * from "./define.ts";
 export * from "./grouped.ts";
 export * from "./node.ts";
 export type { OnError } from "./policy.ts";
+export type { LateStream } from "./late-stream.ts";
+export type { CastOptions, RawStream } from "./raw-stream.ts";
 export * from "./stream.ts";
 export * from "./topic.ts";
 export * from "./window.ts";

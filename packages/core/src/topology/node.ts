@@ -21,7 +21,7 @@ interface NodeBase {
   readonly upstream: readonly NodeId[];
 }
 
-// biome-ignore lint: values pass between steps of different types, so nodes hold functions over any value; the handles carry the types.
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- values pass between steps of different types; the handles carry the types.
 type AnyValue = any;
 /** A schema of whatever record. */
 export type AnySchema = RecordSchema<AnyValue, AnyValue>;

@@ -1,5 +1,5 @@
 import type { ErrorPolicy } from "./node.ts";
-import type { DeadLetterStream } from "./stream.ts";
+import type { DeadLetterStream } from "./dead-letter.ts";
 
 /** `fail` stops the task (the default), `skip` counts and goes on, a dead-letter stream takes the record with its reason. */
 export type OnError = "fail" | "skip" | DeadLetterStream;

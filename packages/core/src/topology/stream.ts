@@ -1,9 +1,8 @@
 import type { DurationMs, RecordKey, StreamRecord } from "../model/index.ts";
 import type { SinkSpec } from "../port/index.ts";
-import type { RecordSchema } from "../schema/index.ts";
-import type { DeadLetter } from "./dead-letter.ts";
 import type { TopologyDraft } from "./draft.ts";
 import { Grouped } from "./grouped.ts";
+import { type LateStream, withLate } from "./late-stream.ts";
 import type { AnySchema, ErrorPolicy, NodeId } from "./node.ts";
 import { errorPolicy, type OnError } from "./policy.ts";
 
@@ -15,19 +14,6 @@ export interface StepOptions {
 
 /** Names of the fields of V whose values have type T. */
 export type FieldsOf<V, T> = { [K in keyof V & string]: V[K] extends T ? K : never }[keyof V & string];
-
-/** Options of {@link Stream.cast}. */
-export interface CastOptions<V> extends StepOptions {
-  /** The field that holds the event time (epoch milliseconds). Without it a record keeps the log's timestamp. */
-  readonly timestamp?: FieldsOf<V, number>;
-  /**
-   * The field that the topic's key repeats. State by fields that include it is right for any number of partitions; a record whose
-   * key differs is refused with KEY_MISMATCH (only where the topic has several partitions, since otherwise it cannot matter).
-   */
-  readonly partitionedBy?: FieldsOf<V, string>;
-  /** Refuses larger values. 1,048,576 bytes by default. */
-  readonly payloadBytesMax?: number;
-}
 
 /** Options of {@link Stream.dedup}. */
 export type DedupOptions<V> = {
@@ -47,8 +33,6 @@ export type DedupOptions<V> = {
       readonly sequence: FieldsOf<V, number | bigint>;
     }
 );
-
-const PAYLOAD_BYTES_MAX = 1_048_576;
 
 /** A stream of records with values of type V: a handle on a node of a topology. Every operator returns another handle. */
 export class Stream<V> {
@@ -134,51 +118,22 @@ export class Stream<V> {
       withinMs: options.within,
       onError: errorPolicy(options.onError),
     });
-    return new LateStream<V, V>(this.draft, id, this.schema);
+    return this.#withLate(new Stream<V>(this.draft, id, this.schema), this);
+  }
+
+  #withLate<W>(stream: Stream<W>, before: Stream<V>): LateStream<W, V> {
+    return withLate(stream, () => new Stream<V>(this.draft, this.draft.add({ kind: "late", name: undefined, upstream: [stream.nodeId] }), before.schema));
   }
 
   /** Groups by fields, for an aggregate. */
   groupBy<const F extends readonly (keyof V & string)[]>(...fields: F): Grouped<V, F[number]> {
-    return new Grouped<V, F[number]>(this, fields, (id) => new LateStream(this.draft, id));
+    return new Grouped<V, F[number]>(this, fields, (id) => this.#withLate(new Stream<never>(this.draft, id), this));
   }
 
   /** Ends the stream in one or several sinks. Each sink's row type must take V. */
   sink(...specs: readonly [SinkSpec<V>, ...SinkSpec<V>[]]): void {
     for (const spec of specs) {
-      this.draft.add({ kind: "sink", name: `${spec.connector}:${spec.target}`, upstream: [this.nodeId], spec: spec as SinkSpec<never> });
+      this.draft.add({ kind: "sink", name: `${spec.connector}:${spec.target}`, upstream: [this.nodeId], spec: spec });
     }
   }
 }
-
-/** Raw records of a source: bytes, until they are cast. */
-export class RawStream extends Stream<Buffer | null> {
-  /**
-   * Reads JSON into a schema's type. A record that does not fit is refused as a whole, with all its errors.
-   *
-   * Errors: TOMBSTONE, EMPTY_PAYLOAD, PAYLOAD_TOO_LARGE, PAYLOAD_TOO_DEEP, INVALID_UTF8, INVALID_JSON, CAST_FAILED, KEY_MISMATCH, each to `onError`.
-   */
-  cast<V, I>(schema: RecordSchema<V, I>, options: CastOptions<V> = {}): Stream<V> {
-    const id = this.draft.add({
-      kind: "cast",
-      name: options.name ?? `cast-${schema.name}`,
-      upstream: [this.nodeId],
-      schema: schema as AnySchema,
-      timestampField: options.timestamp,
-      partitionedBy: options.partitionedBy,
-      payloadBytesMax: options.payloadBytesMax ?? PAYLOAD_BYTES_MAX,
-      onError: errorPolicy(options.onError),
-    });
-    return new Stream<V>(this.draft, id, schema as AnySchema);
-  }
-}
-
-/** A stream with a side stream of the records that came too late for it. */
-export class LateStream<V, L = V> extends Stream<V> {
-  /** Records whose time had passed: counted as late, and passed on here unchanged. */
-  get late(): Stream<L> {
-    return new Stream<L>(this.draft, this.draft.add({ kind: "late", name: undefined, upstream: [this.nodeId] }));
-  }
-}
-
-/** The stream of records that steps refused: a policy for their `onError`, and a stream to sink. */
-export class DeadLetterStream extends Stream<DeadLetter> {}

@@ -51,6 +51,8 @@ function makeEvents(n: number, seed: number) {
   return { records, seen, hourly, nonsense };
 }
 
+const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number => (a < b ? -1 : 1);
+
 function check(t: { same: typeof import("tap").t.same; equal: typeof import("tap").t.equal }, sink: CollectConnector, expected: ReturnType<typeof makeEvents>, label: string): void {
   const history = sink.values("history").map((v) => `${(v as { id: string }).id}/${(v as { seq: bigint }).seq}`);
   t.same([...history].sort(), [...expected.seen].sort(), `${label}: history holds each event once`);
@@ -60,7 +62,7 @@ function check(t: { same: typeof import("tap").t.same; equal: typeof import("tap
     const name = `${row.id}@${row.window_start}`;
     if ((last.get(name)?.updates ?? 0) < row.updates) last.set(name, row);
   }
-  t.same(new Map([...last].sort().map(([name, { n, total }]) => [name, { n, total }])), new Map([...expected.hourly].sort()), `${label}: windows equal the model's`);
+  t.same(new Map([...last].sort(byName).map(([name, { n, total }]) => [name, { n, total }])), new Map([...expected.hourly].sort(byName)), `${label}: windows equal the model's`);
 }
 
 type Log = ReturnType<typeof memoryLog>;

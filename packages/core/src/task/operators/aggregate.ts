@@ -31,7 +31,7 @@ function openStore<S>(context: TaskContext, node: AggregateNode, accumulation: A
     const closed = (context.streamTimes[node.name] ?? Number.NEGATIVE_INFINITY) - graceMs - sizeMs;
     return Number.isFinite(closed) ? Math.floor(closed / sizeMs + 1) * sizeMs : Number.NEGATIVE_INFINITY;
   };
-  context.windows.push({ table: table as WindowTable<unknown>, startBound });
+  context.windows.push({ table: table, startBound });
   return table;
 }
 

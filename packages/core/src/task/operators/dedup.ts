@@ -68,7 +68,7 @@ function within(context: TaskContext, node: DedupNode, lengthMs: number): Judge 
     const streamTime = context.streamTimes[node.name];
     return streamTime === undefined ? Number.NEGATIVE_INFINITY : (Math.floor(streamTime / lengthMs) - 2) * lengthMs;
   };
-  context.windows.push({ table: table as WindowTable<unknown>, startBound: oldestKept });
+  context.windows.push({ table: table, startBound: oldestKept });
   return (record) => {
     const { timestamp } = record;
     const key = identity(record);
