@@ -67,6 +67,7 @@ function addRunning(program: Command, run: Run): void {
     .option("--input <file>", "read an .ndjson or .csv file")
     .option("--topic <topic>", "the topic that --input goes to")
     .option("--key <field>", "the field of --input that becomes the key")
+    .option("--time <field>", "the field of --input that becomes the load time (default: now)")
     .option("--again", "read the file once more, though it was read before")
     .option("--until-end", "stop when all input is processed and delivered, and print a summary")
     .option("--no-generate", "do not simulate a fleet when no input is named")

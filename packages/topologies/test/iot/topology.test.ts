@@ -87,7 +87,7 @@ t.test("an entity is one state a moment; the first in the log stands", async (t)
 
 t.test("the plan names every table and view, each exactly once delivered, and which rows are records", async (t) => {
   const plan = validate(iot);
-  if (Either.isLeft(plan)) return t.fail(JSON.stringify(plan.left));
+  if (Either.isLeft(plan)) throw new Error(JSON.stringify(plan.left));
   const { sinks } = plan.right satisfies Plan;
   t.strictSame(sinks.flatMap((sink) => [sink.target, ...sink.dependents]).sort(), [
     "dead_letters", "entities", "entities_as_of", "entities_as_of_daily", "entities_latest", "readings", "readings_1d", "readings_1h", "readings_1m",

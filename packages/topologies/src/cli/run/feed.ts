@@ -79,6 +79,7 @@ export async function feedFile({ session, view, signal }: Feed, input: FileInput
     signal,
     ...(input.topic === undefined ? {} : { topic: input.topic }),
     ...(input.key === undefined ? {} : { key: input.key }),
+    ...(input.time === undefined ? {} : { timestamp: input.time }),
     onProgress: ({ bytesRead, bytesTotal }) => view.progress({ bytesRead, bytesTotal }),
   });
   view.progress(null);
