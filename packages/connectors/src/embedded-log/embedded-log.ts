@@ -45,6 +45,8 @@ export interface TopicRecords {
 /** A durable log in one folder, for one process. See {@link SourceLog} for what every log does. */
 export interface EmbeddedLog extends SourceLog {
   readonly dir: string;
+  /** The largest record in bytes that an append takes. */
+  readonly maxRecordBytes: number;
   /**
    * Appends records of several topics and moves the position of the source they came from, all or none. With `expected` (undefined stands for none),
    * throws PRODUCER_FENCED where the position is another one: someone else reads the same source.

@@ -42,6 +42,7 @@ export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<Embe
 class OpenLog implements EmbeddedLog {
   readonly name = "embedded";
   readonly dir: string;
+  readonly maxRecordBytes: number;
   readonly #level: Level;
   readonly #topics: Map<string, TopicState>;
   readonly #clock: Clock;
@@ -61,7 +62,8 @@ class OpenLog implements EmbeddedLog {
     this.#clock = options.clock ?? systemClock;
     this.#logger = options.logger ?? silentLogger;
     this.#retention = options.retention ?? {};
-    this.#encoder = new ChunkEncoder(options.maxRecordBytes ?? 8 << 20);
+    this.maxRecordBytes = options.maxRecordBytes ?? 8 << 20;
+    this.#encoder = new ChunkEncoder(this.maxRecordBytes);
     this.#producers = new Producers(level);
     this.#writer = new GroupWriter(level, {
       policy: options.fsync ?? "always",
