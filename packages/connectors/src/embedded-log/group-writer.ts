@@ -78,7 +78,7 @@ export class GroupWriter {
   readonly #clock: Clock;
   readonly #onAppended: () => void;
   readonly #stop = new AbortController();
-  #queue: Waiting[] = [];
+  readonly #queue: Waiting[] = [];
   #running: Promise<void> | undefined;
   #syncing: Promise<void> | undefined;
   #syncs = 0;
@@ -96,7 +96,7 @@ export class GroupWriter {
   submit<T>(bytes: number, prepare: (draft: Draft) => T): Promise<T> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
     return new Promise<T>((resolve, reject) => {
-      this.#queue.push({ prepare, bytes, resolve: resolve as (value: never) => void, reject });
+      this.#queue.push({ prepare, bytes, resolve: resolve, reject });
       this.#running ??= this.#run();
     });
   }
