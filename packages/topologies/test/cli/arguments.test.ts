@@ -94,11 +94,11 @@ t.test("--json gives errors as one object, --verbose adds the stack", async (t) 
 });
 
 t.test("generate writes the same bytes to a file and to standard output", async (t) => {
-  const args = ["generate", "iot", "--count", "3000", "--seed", "5"];
+  const args = ["generate", "iot", "--count", "30000", "--seed", "5"];
   const [one, two] = await Promise.all([runCli(args, { cwd }), runCli([...args, "--out", "fleet.ndjson"], { cwd })]);
-  t.match([one.code, two.code, two.stdout], [0, 0, ""]);
+  t.match([one.code, two.code, two.stdout, one.stderr, two.stderr], [0, 0, "", "", ""]);
   t.equal(readFileSync(join(cwd, "fleet.ndjson"), "utf8"), one.stdout);
-  t.equal(one.stdout.split("\n").length, 3_001);
+  t.equal(one.stdout.split("\n").length, 30_001);
 });
 
 t.test("a reader that has enough ends it without an error", async (t) => {
@@ -111,14 +111,6 @@ t.test("a reader that has enough ends it without an error", async (t) => {
   await new Promise((resolve) => child.on("close", resolve));
   t.match(out.trim().split(/\s+/), ["1", "0"]);
   t.equal(errors, "");
-});
-
-t.test("init makes a project, with a name that npm takes", async (t) => {
-  const ran = await runCli(["init", "My Sensors!", "--yes", "--json"], { cwd });
-  t.equal(ran.code, 0, ran.stderr);
-  const made = readdirSync(join(cwd, "My Sensors!")).sort();
-  t.strictSame(made, [".gitignore", "README.md", "package.json", "sample.ndjson", "topology.ts", "tsconfig.json"]);
-  t.equal((JSON.parse(readFileSync(join(cwd, "My Sensors!", "package.json"), "utf8")) as { name: string }).name, "my-sensors");
 });
 
 /** The first Node of the system's path that is too old to run the command by itself, if there is one. */

@@ -64,5 +64,6 @@ export async function generate(context: Context, system: string, flags: Generate
 }
 
 async function write(out: Writable, text: string): Promise<void> {
-  if (!out.write(text)) await Promise.race([once(out, "drain"), once(out, "error")]).catch(() => {});
+  // `once` rejects on an error too, which the caller has noted.
+  if (!out.write(text)) await once(out, "drain").catch(() => {});
 }
