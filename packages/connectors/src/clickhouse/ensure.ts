@@ -133,6 +133,13 @@ async function ensureDerived(context: EnsureContext, derived: DerivedObject, fou
       `start with --migrate to make it again from ${derived.source}, or run ${drops.join("; ")} and start again`,
     );
   }
+  if (!derived.isRebuildable && foundTable !== undefined) {
+    throw schemaError(
+      `${placement.database}.${changed[0] ?? trigger?.name ?? table.name}`,
+      changed.length > 0 ? "its definition differs from the declaration" : "it is missing",
+      `${derived.source} has a TTL, so what its views hold cannot be made again from it: declare the view under a new name`,
+    );
+  }
   // The trigger goes first and comes last: a crash anywhere between leaves it missing, and all of this is done again.
   if (trigger !== null && foundTrigger !== undefined) await server.command(dropObject(trigger.name, "VIEW", placement), trigger.name);
   if (foundTable !== undefined) await server.command(dropObject(table.name, "TABLE", placement), table.name);

@@ -116,7 +116,7 @@ function latestDerived(declaration: HistoryDeclaration, latest: NewestDeclaratio
     ttl: null,
     deduplicationWindow: window,
   };
-  return { table, trigger: { name: names.trigger(latest.name), select: latestSelect(declaration, latest, q) }, source: declaration.table };
+  return { table, trigger: { name: names.trigger(latest.name), select: latestSelect(declaration, latest, q) }, source: declaration.table, isRebuildable: declaration.ttl === null };
 }
 
 function latestView(declaration: HistoryDeclaration, latest: NewestDeclaration, q: Qualify): ViewObject {
@@ -137,7 +137,7 @@ function windowDerived(declaration: HistoryDeclaration, each: WindowDeclaration,
     ttl: null,
     deduplicationWindow: window,
   };
-  return { table, trigger: { name: names.trigger(each.view), select: windowSelect(declaration, each, q) }, source: declaration.table };
+  return { table, trigger: { name: names.trigger(each.view), select: windowSelect(declaration, each, q) }, source: declaration.table, isRebuildable: declaration.ttl === null };
 }
 
 function windowView(window: WindowDeclaration, q: Qualify): ViewObject {
@@ -152,7 +152,7 @@ function dailyDerived(declaration: HistoryDeclaration, daily: NewestDeclaration)
   const plain = { indexes: [], engine: "ReplacingMergeTree", version: null, partitionBy: null, ttl: null, deduplicationWindow: 0 } as const;
   const data: TableObject = { ...plain, name: names.data(daily.name), columns: [asOf, ...declaration.columns], orderBy: ["as_of", ...daily.by] };
   const made: TableObject = { ...plain, name: names.made(daily.name), columns: [asOf, { name: "rows", type: "UInt64" }], orderBy: ["as_of"] };
-  return [data, made].map((table) => ({ table, trigger: null, source: declaration.table }));
+  return [data, made].map((table) => ({ table, trigger: null, source: declaration.table, isRebuildable: declaration.ttl === null }));
 }
 
 function dailyView(declaration: HistoryDeclaration, daily: NewestDeclaration, q: Qualify): ViewObject {

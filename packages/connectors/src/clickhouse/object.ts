@@ -27,6 +27,8 @@ export interface DerivedObject {
   /** The materialized view, or null where the connector fills the table. */
   readonly trigger: ViewObject | null;
   readonly source: string;
+  /** Whether the history still has all rows; false where a TTL removes some. */
+  readonly isRebuildable: boolean;
 }
 
 /** Everything that a spec needs in the database, in the order of making. */

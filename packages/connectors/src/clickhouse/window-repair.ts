@@ -5,7 +5,7 @@ import { quoted, quotedList } from "./identifier.ts";
 import { plainSettings } from "./insert-settings.ts";
 import type { Qualify } from "./object.ts";
 import type { Server } from "./server.ts";
-import { bucketExpression, stateColumns } from "./window-columns.ts";
+import { bucketExpression, ROWS_COLUMN, stateColumns } from "./window-columns.ts";
 
 /** Joins must give 0 for what is not there, whatever the profile says. */
 const JOIN_SETTINGS = { join_use_nulls: 0, transform_null_in: 0 } as const;
@@ -36,8 +36,10 @@ function differenceSelect(declaration: HistoryDeclaration, window: WindowDeclara
   const pairs = states.map((state) => ({ state, w: `want.${quoted(state.name)}`, h: `have.${quoted(state.name)}` }));
   const differs = pairs.map(({ state, w, h }) => (state.merge === "sum" && state.value.startsWith("Float") ? `abs(${w} - ${h}) > ${SUM_TOLERANCE} * greatest(abs(${w}), abs(${h}))` : `${w} != ${h}`));
   const values = pairs.map(({ state, w, h }) => (state.merge === "sum" ? `CAST(${w} - ${h}, '${state.value}') AS ${quoted(`d${state.name}`)}` : `${w} AS ${quoted(`d${state.name}`)}`));
+  // Where a TTL removes rows, a view may rightly hold more than the history: it is corrected upwards only.
+  const keepsOld = declaration.ttl === null ? "" : ` AND want.${quoted(ROWS_COLUMN)} >= have.${quoted(ROWS_COLUMN)}`;
   const on = key.map((column) => `want.${column} = have.${column}`).join(" AND ");
-  return `SELECT ${key.map((column) => `want.${column} AS ${column}`).join(", ")}, ${values.join(", ")} FROM (${want}) AS want LEFT JOIN (${have}) AS have ON ${on} WHERE ${differs.join(" OR ")}`;
+  return `SELECT ${key.map((column) => `want.${column} AS ${column}`).join(", ")}, ${values.join(", ")} FROM (${want}) AS want LEFT JOIN (${have}) AS have ON ${on} WHERE (${differs.join(" OR ")})${keepsOld}`;
 }
 
 /** How many windows that rows of the range fall into differ from the history. */

@@ -103,6 +103,23 @@ t.test("a window view that is added later, changed, or lost its trigger, is fill
   t.same(await db.rows("SELECT sum(n) AS n, sum(all) = (SELECT sum(value) FROM readings) AS same FROM readings_1h"), [{ n: "2500", same: 1 }]);
 });
 
+t.test("where a TTL removes rows, views keep what they hold", async (t) => {
+  const make = (every: number) =>
+    clickhouse.history("small", Small, { orderBy: ["id", "at"], ttl: "at + INTERVAL 1 DAY", windows: [{ view: "small_1h", every, time: "at", by: ["id"], aggregates: { n: count() } }] });
+  const spec = make(hours(1));
+  const db = await lab.open([spec]);
+  t.teardown(() => db.close());
+  const now = Date.now();
+  const fresh = seal(spec, [{ value: { id: "a", at: now, value: 1 }, offset: 0, loadTime: now }]);
+  const old = seal(spec, [{ value: { id: "a", at: 1_000, value: 1 }, offset: 1, loadTime: now }]);
+  for (const batch of [fresh, old]) await db.sink.deliver(batch, { uncertain: false });
+  await db.client.command({ query: "OPTIMIZE TABLE small FINAL" });
+  t.same(await db.rows("SELECT count() AS n FROM small"), [{ n: "1" }], "the old row is gone");
+  await db.sink.deliver(fresh, { uncertain: true });
+  t.same(await db.rows("SELECT sum(n) AS n FROM small_1h"), [{ n: "2" }]);
+  await t.rejects(db.reopen([make(hours(2))], { migrate: true }), { code: "CLICKHOUSE_SCHEMA", cure: /TTL/ });
+});
+
 t.test("reset drops what was made, and nothing else", async (t) => {
   const db = await lab.open([readings, clickhouse.deadLetters("dead_letters")]);
   t.teardown(() => db.close());

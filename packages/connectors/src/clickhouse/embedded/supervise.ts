@@ -14,11 +14,11 @@ const BACKOFF_MS_MIN = 100;
 const BACKOFF_MS_MAX = 5_000;
 const CRASHES_MAX = 10;
 /** A server that ran this long was well: its next crash counts as the first. */
-const STABLE_MS = 60_000;
+const STABLE_MS = 3_000;
 
 /** Options of {@link superviseEmbeddedClickHouse}. */
 export interface SupervisedClickHouseOptions extends EmbeddedClickHouseOptions {
-  /** How many crashes within a minute of the start are answered by another start. 10 by default. */
+  /** How many crashes in a row, each within 3 s of its start, are answered by another start. 10 by default. */
   readonly crashesMax?: number;
   /** The longest wait before a new start, in milliseconds; it begins at 100 ms and doubles. 5 s by default. */
   readonly backoffMsMax?: number;
