@@ -36,7 +36,7 @@ t.test("init makes a project that type-checks, runs its sample, and answers as i
   const hours = await runCli(["sql", "SELECT sensor, toString(window_start) AS hour, n, avg, max FROM my_sensors.hours ORDER BY sensor, hour", "--format", "TSV"], { cwd: project });
   t.equal(hours.stdout, "cellar\t2026-01-01 10:00:00.000\t2\t10\t10.5\nroof\t2026-01-01 10:00:00.000\t1\t-3\t-3\nroof\t2026-01-01 11:00:00.000\t1\t-1.25\t-1.25\n", hours.stderr);
   const refused = await runCli(["dlq", "show", "--json"], { cwd: project });
-  t.strictSame(jsonLines(refused.stdout).map((row) => row["field"]).sort(), ["at", "id"]);
+  t.strictSame(jsonLines(refused.stdout).map((row) => String(row["field"])).sort((a, b) => a.localeCompare(b)), ["at", "id"]);
   t.match(await runCli(["describe", "topology.ts"], { cwd: project }), { code: 0, stdout: /dedup by id, unbounded; store seen/ });
   t.match(await runCli(["init", "My Sensors!", "--yes"], { cwd }), { code: 2, stderr: /the folder is not empty/ });
   const forced = await runCli(["init", "My Sensors!", "--force", "--yes"], { cwd });
