@@ -9,6 +9,7 @@ import { runCli } from "./iot/cli.ts";
 import { select } from "./iot/tables.ts";
 
 const example = (path: string): string => fileURLToPath(new URL(`../examples/${path}`, import.meta.url));
+t.setTimeout(120_000);
 const root = mkdtempSync(join(tmpdir(), "iot-topology-examples-"));
 t.teardown(() => rmSync(root, { recursive: true, force: true }));
 

@@ -25,13 +25,16 @@ const STEPS = [
   "commit.after-write",
   "commit.after-committed",
   "deliver.before-send",
+  "clickhouse.after-insert",
   "deliver.after-send",
+  "clickhouse.after-verify",
   "deliver.after-acknowledge",
 ];
 const RANDOM_KILLS = 14;
 const SERVER_KILLS = 10;
 const COMMIT_RECORDS = "200";
 
+t.setTimeout(300_000 * rounds);
 const root = mkdtempSync(join(tmpdir(), "iot-topology-kills-"));
 t.teardown(() => rmSync(root, { recursive: true, force: true }));
 t.comment(`seed ${seed}, rounds ${rounds}`);

@@ -8,6 +8,7 @@ import { runCli } from "./cli.ts";
 import { modelOf } from "./model.ts";
 import { differences, expectedRows, iotQueries, select } from "./tables.ts";
 
+t.setTimeout(120_000);
 const root = mkdtempSync(join(tmpdir(), "iot-topology-replay-"));
 t.teardown(() => rmSync(root, { recursive: true, force: true }));
 
