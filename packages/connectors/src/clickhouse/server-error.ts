@@ -18,11 +18,6 @@ export interface ErrorContext {
   readonly password: string | null;
 }
 
-/** Whether an error is ClickHouse's own answer, rather than the connection's. */
-export function isAnswer(cause: unknown): boolean {
-  return cause instanceof ClickHouseError;
-}
-
 /** A failed call as the error to throw. `place` is the table or statement. */
 export function serverError(cause: unknown, place: string, context: ErrorContext, refused: ErrorCode): TopologyError {
   if (cause instanceof TopologyError) return cause;

@@ -46,7 +46,7 @@ export function history<Out, In>(table: string, schema: RecordSchema<Out, In>, o
       everyMs: window.every,
       time: columnOf(window.time),
       by: window.by.map(columnOf),
-      aggregates: Object.entries(window.aggregates).map(([name, aggregate]) => ({ name, kind: aggregate.kind as AggregateKind, field: aggregate.field ?? null })),
+      aggregates: Object.entries(window.aggregates).map(([name, aggregate]) => ({ name, kind: aggregate.kind, field: aggregate.field ?? null })),
     }),
   );
   const declaration: HistoryDeclaration = deepFreeze({
