@@ -22,7 +22,8 @@ export async function checkLog(folder: DataFolder, report: Report): Promise<void
 
 /** The same for the state of each task. Damaged state is a warning: the next start rebuilds it from the log. */
 export async function checkState(folder: DataFolder, report: Report): Promise<void> {
-  const tasks = await taskFolders(folder.state);
+  const { tasks, setAside } = await taskFolders(folder.state);
+  if (setAside.length > 0) report({ check: "state", level: "warn", message: `damaged state was set aside earlier: ${setAside.join(", ")}`, cure: "it was rebuilt; remove these when nobody needs to look at them" });
   if (tasks.length === 0) return report({ check: "state", level: "ok", message: "not there yet" });
   let damaged = 0;
   for (const task of tasks) {
@@ -42,9 +43,9 @@ async function verify(dir: string): Promise<void> {
   await level.close();
 }
 
-/** `state/<topology>/<task>`, where a LevelDB stands. */
-async function taskFolders(state: string): Promise<string[]> {
-  if (!existsSync(state)) return [];
+/** `state/<topology>/<task>`, where a LevelDB stands; a rebuild leaves the damaged one as `<task>.damaged-<n>`. */
+async function taskFolders(state: string): Promise<{ readonly tasks: readonly string[]; readonly setAside: readonly string[] }> {
+  if (!existsSync(state)) return { tasks: [], setAside: [] };
   const found: string[] = [];
   for (const topology of await readdir(state)) {
     for (const task of await readdir(join(state, topology))) {
@@ -52,5 +53,6 @@ async function taskFolders(state: string): Promise<string[]> {
       if (existsSync(join(path, "CURRENT"))) found.push(path);
     }
   }
-  return found;
+  const isSetAside = (path: string) => /\.damaged-\d+$/.test(path);
+  return { tasks: found.filter((path) => !isSetAside(path)), setAside: found.filter(isSetAside) };
 }
