@@ -1,5 +1,4 @@
 import {
-  type AggregateKind,
   type ByteWriter,
   compileRowEncoder,
   ddlColumns,
