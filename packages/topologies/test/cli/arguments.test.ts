@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import t from "tap";
 import { runCli } from "./run-cli.ts";
 
+t.setTimeout(120_000);
 const cwd = realpathSync(mkdtempSync(join(tmpdir(), "iot-topology-arguments-")));
 t.teardown(() => rmSync(cwd, { recursive: true, force: true }));
 const root = fileURLToPath(new URL("../../../..", import.meta.url));

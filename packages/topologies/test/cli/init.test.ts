@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import t from "tap";
 import { jsonLines, runCli } from "./run-cli.ts";
 
+t.setTimeout(120_000);
 const cwd = realpathSync(mkdtempSync(join(tmpdir(), "iot-topology-init-")));
 t.teardown(() => rmSync(cwd, { recursive: true, force: true, maxRetries: 20, retryDelay: 250 }));
 const root = fileURLToPath(new URL("../../../..", import.meta.url));

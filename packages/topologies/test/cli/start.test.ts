@@ -6,6 +6,8 @@ import t from "tap";
 import type { InstanceStatus } from "@iot-topology/core";
 import { jsonLines, type Running, runCli, startCli } from "./run-cli.ts";
 
+// Processes are started and killed, on a machine that may do other work: a bound, not an expectation.
+t.setTimeout(180_000);
 const cwd = realpathSync(mkdtempSync(join(tmpdir(), "iot-topology-start-")));
 const running = new Set<Running>();
 t.teardown(async () => {

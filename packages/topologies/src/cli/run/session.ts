@@ -151,6 +151,7 @@ function instanceOptions({ config, folder, logger }: SessionOptions, log: Embedd
     partitions: config.partitions,
     commitIntervalMs: config.commitIntervalMs,
     commitRecordsMax: config.commitRecordsMax,
+    commitRecordsMax: config.commitRecordsMax,
     stopTimeoutMs: config.stopTimeoutMs,
   };
 }
