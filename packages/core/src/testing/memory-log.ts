@@ -26,7 +26,7 @@ function ownBytes(value: Uint8Array | string | null): Buffer | null {
 }
 
 /** Makes an empty {@link MemoryLog}. */
-// eslint-disable-next-line max-lines-per-function -- one closure over one map: a function a method, none of them long.
+ 
 export function memoryLog(): MemoryLog {
   const topics = new Map<string, MemoryTopic>();
   const listeners = new Set<() => void>();
