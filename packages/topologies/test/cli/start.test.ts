@@ -76,7 +76,7 @@ t.test("a fleet is loaded exactly once, though ClickHouse and the program are ki
     const replayed = await cli("dlq", "replay", "--code", "CAST_FAILED", "--limit", "3", "--yes", "--json");
     t.match([replayed.code, replayed.stdout], [0, '{"replayed":3}\n'], replayed.stderr);
     await until(ready["statusUrl"], ({ counters }) => (counters.deadLetters["CAST_FAILED"] ?? 0) >= before + 3);
-    const shows = await cli("dlq", "show", "--limit", "2", "--json");
+    const shows = await cli("dlq", "show", "--code", "CAST_FAILED", "--limit", "2", "--json");
     t.match(jsonLines(shows.stdout), [{ topic: "iot.readings", value_base64: String }, { topic: "iot.readings" }]);
   });
 

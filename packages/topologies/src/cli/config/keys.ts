@@ -63,7 +63,6 @@ export const CONFIG_KEYS = {
   migrate: { default: false, parse: bool, description: "apply additive changes to tables that exist" },
   commitRecordsMax: { default: 20_000, parse: number(1, 1_000_000, "whole"), description: "the most records a task processes between two commits" },
   commitIntervalMs: { default: 100, parse: number(1, 60_000, "whole"), description: "the longest time between two commits" },
-  commitRecordsMax: { default: 20_000, parse: number(1, 1_000_000, "whole"), description: "the most records of a task between two commits" },
   stopTimeoutMs: { default: 10_000, parse: number(100, 600_000, "whole"), description: "how long a graceful stop may take" },
   "log.level": { default: "info", parse: oneOf("debug", "info", "warn", "error"), description: "the least level of log lines" },
   "log.fsync": { default: "always", parse: oneOf("always", "interval", "never"), description: "when appends to the embedded log reach the disk" },

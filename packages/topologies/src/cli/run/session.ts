@@ -151,7 +151,6 @@ function instanceOptions({ config, folder, logger }: SessionOptions, log: Embedd
     partitions: config.partitions,
     commitIntervalMs: config.commitIntervalMs,
     commitRecordsMax: config.commitRecordsMax,
-    commitRecordsMax: config.commitRecordsMax,
     stopTimeoutMs: config.stopTimeoutMs,
   };
 }
