@@ -1,7 +1,7 @@
 // The public interface as text, one report an entry point under packages/*/api. A change of the interface shows in the report's diff.
 //   node scripts/api.mjs            compares (after `npm run build`)
 //   node scripts/api.mjs --update   writes the reports: look at the diff and commit it
-import { Extractor, ExtractorConfig } from "@microsoft/api-extractor";
+import { Extractor, ExtractorConfig, ExtractorLogLevel } from "@microsoft/api-extractor";
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { conclude, root } from "./sources.mjs";
@@ -34,17 +34,17 @@ function report(folder, name, entry, types) {
       dtsRollup: { enabled: false },
       tsdocMetadata: { enabled: false },
       messages: {
-        compilerMessageReporting: { default: { logLevel: "error" } },
+        compilerMessageReporting: { default: { logLevel: ExtractorLogLevel.Error } },
         extractorMessageReporting: {
-          default: { logLevel: "error" },
+          default: { logLevel: ExtractorLogLevel.Error },
           // Everything that an entry point exports is public; release tags would repeat that.
-          "ae-missing-release-tag": { logLevel: "none" },
+          "ae-missing-release-tag": { logLevel: ExtractorLogLevel.None },
           // Types that are inferred through need not be importable by name; they stand in the report.
-          "ae-forgotten-export": { logLevel: "none" },
-          "ae-unresolved-link": { logLevel: "none" },
-          "ae-undocumented": { logLevel: "none" },
+          "ae-forgotten-export": { logLevel: ExtractorLogLevel.None },
+          "ae-unresolved-link": { logLevel: ExtractorLogLevel.None },
+          "ae-undocumented": { logLevel: ExtractorLogLevel.None },
         },
-        tsdocMessageReporting: { default: { logLevel: "none" } },
+        tsdocMessageReporting: { default: { logLevel: ExtractorLogLevel.None } },
       },
     },
   });

@@ -13,12 +13,14 @@ const lockfile = join(root, "package-lock.json");
 const stampFile = join(modules, ".iot-topology-setup");
 const nodeBin = join(modules, ".bin", process.platform === "win32" ? "node.cmd" : "node");
 
+/** @type {[number, number]} */
 const NODE_MINIMUM = [22, 18];
 const DISK_BYTES_MINIMUM = 1.5e9; // installed: 1.2 GB, almost half of it the embedded ClickHouse engine
 
 const OUT_OF_STEP = /can only install packages when your package\.json and package-lock\.json/;
 
 /** What npm printed -> what to do about it. The first that matches is shown. */
+/** @type {[RegExp, string][]} */
 const CURES = [
   [/ENOSPC/, "The disk is full. The dependencies need 1.5 GB here and about as much in npm's cache: free some space and run it again."],
   [/EROFS|EACCES|EPERM/, `Something under ${root} (or npm's cache) cannot be written by this user: change its owner or mode and run it again.`],
@@ -75,6 +77,7 @@ function findNpm() {
   const env = { ...process.env, PATH: path };
   const script = process.env.npm_execpath;
   const systemNode = process.execPath.startsWith(modules) ? "node" : process.execPath;
+  /** @type {[string, string[]][]} */
   const candidates = script !== undefined && /npm-cli\.[cm]?js$/.test(script) ? [[systemNode, [script]], ["npm", []]] : [["npm", []]];
   for (const [command, args] of candidates) {
     const probe = spawnSync(command, [...args, "--version"], { env, encoding: "utf8", shell: process.platform === "win32" });

@@ -26,6 +26,7 @@ class Counter {
   failed = 0;
   skipped = 0;
   #levels = [];
+  /** @type {number | null} */
   #yamlIndent = null;
   #fileLines = [];
   #file = null;
@@ -126,7 +127,7 @@ const child = spawn(process.execPath, [tapScript(), "--reporter=tap", ...process
   env: { ...process.env, PATH: `${join(root, "node_modules", ".bin")}${delimiter}${process.env.PATH ?? ""}` },
   stdio: ["ignore", "pipe", "inherit"],
 });
-for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => child.kill(signal));
+for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) process.on(signal, () => child.kill(signal));
 createInterface({ input: child.stdout }).on("line", (text) => counter.line(text));
 child.on("error", (error) => {
   process.stderr.write(`test: the runner could not be started: ${error.message}\n  cure: node scripts/setup.mjs\n`);

@@ -27,8 +27,8 @@ export class Draft {
   readonly #partitions = new Map<PartitionState, PartitionDraft>();
   readonly #onCommit: (() => void)[] = [];
   /** What earlier calls of the group have changed. */
-  readonly producers = new Map<string, ProducerState>();
-  readonly positions = new Map<string, Buffer>();
+  readonly producers: Map<string, ProducerState> = new Map();
+  readonly positions: Map<string, Buffer> = new Map();
   appended = false;
 
   constructor(batch: LevelBatch) {
