@@ -5,4 +5,5 @@ export * from "./port/index.ts";
 export * from "./runtime/index.ts";
 export * from "./schema/index.ts";
 export * from "./state/level.ts";
+export { openValue, sealedValue, sealValueInPlace } from "./state/sealed.ts";
 export * from "./topology/index.ts";

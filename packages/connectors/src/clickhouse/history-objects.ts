@@ -56,7 +56,8 @@ export function upsertObjects(declaration: UpsertDeclaration, q: Qualify): Objec
     ttl: null,
     deduplicationWindow: WINDOW,
   };
-  const columns = quotedList(declaration.columns.map((column) => column.name));
+  // The version only decides which row stands; it is no part of the answer.
+  const columns = quotedList(declaration.columns.map((column) => column.name).filter((name) => name !== declaration.version));
   return { base, derived: [], views: [{ name: declaration.view, select: `SELECT ${columns} FROM ${q(base.name)} FINAL` }] };
 }
 

@@ -35,16 +35,22 @@ export class Committer {
   readonly #origin: SealOrigin;
   #scratch = new ByteWriter(1 << 20);
   #last: Checkpoint;
+  #durable: Checkpoint;
 
   constructor(backend: StateBackend, origin: SealOrigin, last: Checkpoint) {
     this.#backend = backend;
     this.#origin = origin;
     this.#last = last;
+    this.#durable = last;
   }
 
   /** The last checkpoint that was begun. */
   get checkpoint(): Checkpoint {
     return this.#last;
+  }
+  /** The offset up to which records are durably processed; 0 before the first commit. */
+  durableOffset(topic: string, partition: number): number {
+    return this.#durable.offsets[topicPartitionName(topic, partition)] ?? 0;
   }
   get isRebuilding(): boolean {
     return this.#last.rebuildUntil !== undefined;
@@ -72,7 +78,9 @@ export class Committer {
     putCheckpoint(write, this.#scratch, this.#last);
     if (this.#scratch.buffer.length > SCRATCH_BYTES_KEPT) this.#scratch = new ByteWriter(1 << 20);
     failpoint("commit.before-write");
+    const begun = this.#last;
     await this.#backend.write(write, { sync: true });
+    this.#durable = begun;
     failpoint("commit.after-write");
     await task.committed();
     failpoint("commit.after-committed");

@@ -42,5 +42,7 @@ export interface SourceLog {
   append(topic: string, records: readonly ProducerRecord[], producer?: ProducerSequence): Promise<AppendResult>;
   /** The same for records that stand in frames (see model/frame.ts) already. */
   appendFrames(topic: string, frames: Uint8Array, recordCount: number, producer?: ProducerSequence): Promise<AppendResult>;
+  /** Forgets the sequences of all producers whose id starts so, for a topology that starts anew from sequence 1. Tells how many. */
+  forgetProducers(idPrefix: string): Promise<number>;
   close(): Promise<void>;
 }

@@ -192,7 +192,7 @@ function taskStatus({ task, committer }: OpenedTask): TaskStatus {
   const times = Object.values(task.streamTimes);
   return {
     id: task.id,
-    inputs: task.inputs.map((input) => ({ topic: input.topic, partition: input.partition, position: input.position, end: input.endOffset, lag: input.lag })),
+    inputs: task.inputs.map((input) => ({ topic: input.topic, partition: input.partition, position: input.position, committed: committer.durableOffset(input.topic, input.partition), end: input.endOffset, lag: input.lag })),
     commitNumber: committer.checkpoint.commit,
     streamTime: times.length === 0 ? null : Math.max(...times),
     rebuilding: committer.isRebuilding,

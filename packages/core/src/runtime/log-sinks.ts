@@ -22,7 +22,10 @@ export function logSinks(log: SourceLog, partitions: number): SinkConnector {
       for (const { target } of specs) await log.ensureTopic(target, { partitions: (await log.partitionCount(target)) ?? partitions });
       return specs.map(({ target }) => sinkFor(target));
     },
-    reset: () => Promise.resolve(),
+    async reset({ topology, logger }, specs) {
+      await log.forgetProducers(`${topology}:`);
+      if (specs.length > 0) logger.warn({ topics: specs.map(({ target }) => target) }, "output topics keep their records: processing the log again appends to them once more");
+    },
     close: () => Promise.resolve(),
   };
 }

@@ -8,6 +8,8 @@ export interface InputStatus {
   readonly topic: string;
   readonly partition: number;
   readonly position: number;
+  /** The offset up to which everything is committed: what the log must keep from. */
+  readonly committed: number;
   readonly end: number;
   readonly lag: number;
 }

@@ -10,7 +10,6 @@ import { mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFile
 import { access, mkdir, readdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { crc32 } from "node:zlib";
 import { ClassicLevel } from "classic-level";
 import { TopologyError } from "../model/index.ts";
 import type { ErrorCode } from "../model/index.ts";
@@ -316,26 +315,4 @@ class OpenLevel implements Level {
     await this.#db.close();
     openHere.delete(this.dir);
   }
-}
-
-/** The bytes to store for a payload: the payload and a CRC of key and payload, so that a value under a wrong key is found too. */
-export function sealedValue(key: Uint8Array, payload: Uint8Array): Buffer {
-  const stored = Buffer.allocUnsafe(payload.length + 4);
-  stored.set(payload, 0);
-  return sealValueInPlace(key, stored);
-}
-
-/** The same without a copy: the last 4 bytes of `stored` are room for the CRC. Gives `stored` back. */
-export function sealValueInPlace(key: Uint8Array, stored: Buffer): Buffer {
-  const end = stored.length - 4;
-  stored.writeUInt32LE(crc32(stored.subarray(0, end), crc32(key)), end);
-  return stored;
-}
-
-/** The payload as a view of the stored bytes, or undefined where the CRC does not fit key and payload. */
-export function openValue(key: Uint8Array, stored: Buffer): Buffer | undefined {
-  const end = stored.length - 4;
-  if (end < 0) return undefined;
-  const payload = stored.subarray(0, end);
-  return crc32(payload, crc32(key)) === stored.readUInt32LE(end) ? payload : undefined;
 }

@@ -26,10 +26,32 @@ export function writeKeyText(writer: ByteWriter, text: string): void {
 
 /** The payload of a stored value; throws STATE_CORRUPT where its CRC does not hold. `place` names the store. */
 export function openSealed(key: Uint8Array, stored: Buffer, place: string): Buffer {
-  const end = stored.length - CRC_BYTES;
-  if (end >= 0 && crc32(stored.subarray(0, end), crc32(key)) === stored.readUInt32LE(end)) return stored.subarray(0, end);
+  const payload = openValue(key, stored);
+  if (payload !== undefined) return payload;
   throw new TopologyError("STATE_CORRUPT", "a stored value does not match its checksum", {
     place,
     cure: "start again: the state is rebuilt from the log where its sinks allow it",
   });
+}
+
+/** The bytes to store for a payload: the payload and a CRC of key and payload, so that a value under a wrong key is found too. */
+export function sealedValue(key: Uint8Array, payload: Uint8Array): Buffer {
+  const stored = Buffer.allocUnsafe(payload.length + CRC_BYTES);
+  stored.set(payload, 0);
+  return sealValueInPlace(key, stored);
+}
+
+/** The same without a copy: the last four bytes of `stored` are room for the CRC. Gives `stored` back. */
+export function sealValueInPlace(key: Uint8Array, stored: Buffer): Buffer {
+  const end = stored.length - CRC_BYTES;
+  stored.writeUInt32LE(crc32(stored.subarray(0, end), crc32(key)), end);
+  return stored;
+}
+
+/** The payload as a view of the stored bytes, or undefined where the CRC does not fit key and payload. */
+export function openValue(key: Uint8Array, stored: Buffer): Buffer | undefined {
+  const end = stored.length - CRC_BYTES;
+  if (end < 0) return undefined;
+  const payload = stored.subarray(0, end);
+  return crc32(payload, crc32(key)) === stored.readUInt32LE(end) ? payload : undefined;
 }

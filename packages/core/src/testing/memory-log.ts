@@ -117,6 +117,13 @@ export function memoryLog(): MemoryLog {
       if (records.length !== recordCount) throw new RangeError(`${records.length} frames where ${recordCount} were announced`);
       return append(topic, records, producer);
     },
+    forgetProducers(idPrefix) {
+      let count = 0;
+      for (const { producers } of topics.values()) {
+        for (const id of producers.keys()) if (id.startsWith(idPrefix) && producers.delete(id)) count++;
+      }
+      return Promise.resolve(count);
+    },
     close: () => Promise.resolve(),
     recordsOf: (topic) => topicOf(topic).partitions.flatMap(({ records }) => records),
     truncate(topic, partition, toOffset) {

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { armFailpoints, c, count, defineTopology, disarmFailpoints, hours, type Instance, openInstance, record, sum, topic, type Topology, TopologyError, tumbling } from "@iot-topology/core";
+import { armFailpoints, c, count, defineTopology, disarmFailpoints, hours, type Instance, openInstance, record, resetTopology, sum, topic, type Topology, TopologyError, tumbling } from "@iot-topology/core";
 import { collect, type CollectConnector, collectConnector, memoryLog } from "@iot-topology/core/testing";
 
 const Event = record("Event", { id: c.string(), seq: c.uint64(), value: c.float64(), at: c.dateTime64(3, "UTC") });
@@ -260,6 +260,28 @@ t.test("a lost state folder is told where a topic sink already holds its batches
   second.run();
   await t.rejects(second.drain(), { code: "SINK_MISMATCH" });
   await second.stop();
+});
+
+t.test("a reset topology processes the log anew: its state is gone, and its topic sinks take its batches again", async (t) => {
+  const dir = folder(t);
+  const log = memoryLog();
+  const copying = defineTopology("copying", (b) => b.source("raw").cast(Event).sink(topic("copy", Event)));
+  const options = { log, connectors: [], stateDir: dir };
+  const run = async (): Promise<number> => {
+    const instance = await openInstance(copying, options);
+    instance.run();
+    await instance.drain();
+    const [input] = instance.status().tasks[0]?.inputs ?? [];
+    t.equal(input?.committed, input?.end, "what is drained is committed");
+    await instance.stop();
+    return log.recordsOf("copy").length;
+  };
+  await log.ensureTopic("raw", { partitions: 1 });
+  await log.append("raw", [{ key: "a", value: '{"id":"a","seq":1,"value":1,"at":1}', timestamp: 1 }]);
+  t.equal(await run(), 1);
+  t.equal(await run(), 1);
+  await resetTopology(copying, options);
+  t.equal(await run(), 2);
 });
 
 t.test("state by fields that the topic is not keyed by is refused over several partitions, and a wrong key goes to the dead letters", async (t) => {

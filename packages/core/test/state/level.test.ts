@@ -8,7 +8,8 @@ import t from "tap";
 import { TopologyError } from "../../src/model/index.ts";
 import { crc32c, maskedCrc32c, unmaskedCrc32c } from "../../src/state/crc32c.ts";
 import { verifyLevelFolder } from "../../src/state/level-verify.ts";
-import { openLevel, openValue, sealedValue, sealValueInPlace } from "../../src/state/level.ts";
+import { openLevel } from "../../src/state/level.ts";
+import { openValue, sealedValue, sealValueInPlace } from "../../src/state/sealed.ts";
 import type { Level } from "../../src/state/level.ts";
 
 const root = mkdtempSync(join(tmpdir(), "iot-level-"));
