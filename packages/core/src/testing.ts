@@ -3,3 +3,4 @@ export { type CollectConnector, collectConnector, type CollectedRow, collectedRo
 export { type PipedRecord, type TestDriver, testDriver } from "./testing/driver.ts";
 export * from "./testing/memory-log.ts";
 export * from "./testing/source-log-contract.ts";
+export { type OpenBackend, stateBackendContract } from "./testing/state-backend-contract.ts";

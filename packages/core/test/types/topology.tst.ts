@@ -1,0 +1,41 @@
+import { expect, test } from "tstyche";
+import { avg, c, count, defineTopology, hours, min, record, type Stream, topic, tumbling } from "@iot-topology/core";
+
+const Reading = record("Reading", { id: c.string(), seq: c.uint64(), value: c.float64(), at: c.dateTime64(3, "UTC"), unit: c.nullable(c.string()) });
+const Row = record("Row", { id: c.string(), window_start: c.dateTime64(3, "UTC"), n: c.uint64(), low: c.float64(), mean: c.float64() });
+
+test("types go from the source to the sink", () => {
+  defineTopology("x", (t) => {
+    const readings = t.source("in").cast(Reading, { timestamp: "at", partitionedBy: "id" });
+    expect(readings).type.toBe<Stream<{ readonly id: string; readonly seq: bigint; readonly value: number; readonly at: number; readonly unit: string | null }>>();
+    const rows = readings.groupBy("id").windowed(tumbling(hours(1), { grace: 0 })).aggregate("rows", { n: count(), low: min("value"), mean: avg("value") });
+    rows.sink(topic("rows", Row));
+    rows.map((row) => {
+      expect(row.id).type.toBe<string>();
+      expect(row.window_start).type.toBe<number>();
+      expect(row.n).type.toBe<number>();
+      expect(row.updates).type.toBe<number>();
+      return row;
+    });
+    rows.late.map((late) => expect(late.seq).type.toBe<bigint>());
+    const { high, rest } = readings.branch({ high: (r) => r.value > 1 });
+    expect(high.merge(rest)).type.toBe<typeof readings>();
+  });
+});
+
+test("misuse does not compile", () => {
+  defineTopology("x", (t) => {
+    const raw = t.source("in");
+    expect(raw.cast).type.not.toBeCallableWith(Reading, { timestamp: "id" as const });
+    expect(raw.cast).type.not.toBeCallableWith(Reading, { partitionedBy: "seq" as const });
+    const readings = raw.cast(Reading);
+    expect(readings.dedup).type.not.toBeCallableWith("seen", { by: ["nothing" as const] });
+    expect(readings.dedup).type.not.toBeCallableWith("seen", { by: ["id" as const], sequence: "value-less" as const });
+    expect(readings.dedup).type.not.toBeCallableWith("seen", { by: ["id" as const], sequence: "seq" as const, within: 5 });
+    expect(readings.groupBy).type.not.toBeCallableWith("nothing");
+    expect(readings.groupBy("id").aggregate).type.not.toBeCallableWith("x", { low: min("unit") });
+    expect(readings.sink).type.not.toBeCallableWith(topic("rows", Row));
+    expect(readings.filter).type.not.toBeCallableWith((r: { nothing: number }) => r.nothing > 1);
+    expect(readings.map).type.not.toBeCallableWith((r: never) => r, { onError: readings });
+  });
+});
