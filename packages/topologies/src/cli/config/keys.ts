@@ -66,6 +66,8 @@ export const CONFIG_KEYS = {
   stopTimeoutMs: { default: 10_000, parse: number(100, 600_000, "whole"), description: "how long a graceful stop may take" },
   "log.level": { default: "info", parse: oneOf("debug", "info", "warn", "error"), description: "the least level of log lines" },
   "log.fsync": { default: "always", parse: oneOf("always", "interval", "never"), description: "when appends to the embedded log reach the disk" },
+  "log.retentionMs": { default: undefined, parse: optional(number(60_000, Number.MAX_SAFE_INTEGER, "whole")), description: "processed records older than this go from the embedded log; kept for ever when absent, so that state can be rebuilt" },
+  "log.retentionBytes": { default: undefined, parse: optional(number(1_048_576, Number.MAX_SAFE_INTEGER, "whole")), description: "processed records go from a partition's start while the rest is at least this large" },
   "clickhouse.url": { default: undefined, parse: optional(url), description: "a ClickHouse to use instead of the embedded one" },
   "clickhouse.username": { default: undefined, parse: optional(text), description: "its user" },
   "clickhouse.password": { default: undefined, parse: optional(secret), description: "its password", secret: true },

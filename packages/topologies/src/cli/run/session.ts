@@ -4,6 +4,7 @@ import { type EmbeddedLog, openEmbeddedLog } from "@iot-topology/connectors/embe
 import type { Config } from "../config/keys.ts";
 import { type DataFolder, makeDataFolder } from "../data-folder.ts";
 import type { LoadedTopology } from "../topology-file.ts";
+import { retentionOf, trimLog } from "./retention.ts";
 import { databaseOf, type OpenedClickHouse, openClickHouse } from "./clickhouse.ts";
 
 /** Damaged state is rebuilt from the log by the next opening; more than this many in one run is a disk that cannot be trusted. */
@@ -48,6 +49,7 @@ export class Session {
   #reopening: Promise<void> | undefined;
   #rebuilds = 0;
   #stopping = false;
+  #endTrimming: () => void = () => {};
   #giveUp: (error: TopologyError) => void = () => {};
 
   private constructor(options: SessionOptions, opened: { log: EmbeddedLog; clickhouse: OpenedClickHouse; connectors: readonly SinkConnector[]; instance: Instance }) {
@@ -68,7 +70,12 @@ export class Session {
   static async open(options: SessionOptions, signal?: AbortSignal): Promise<Session> {
     const { config, folder, loaded, logger } = options;
     makeDataFolder(folder);
-    const log = await openEmbeddedLog({ dir: folder.log, logger, fsync: config["log.fsync"] });
+    const log = await openEmbeddedLog({
+      dir: folder.log,
+      logger,
+      fsync: config["log.fsync"],
+      ...retentionOf(config, loaded.plan.subTopologies.flatMap((part) => part.topics)),
+    });
     try {
       const clickhouse = await openClickHouse(config, folder, databaseOf(loaded.topology.name, config), logger, signal);
       try {
@@ -87,6 +94,8 @@ export class Session {
   }
 
   run(): void {
+    this.#endTrimming();
+    this.#endTrimming = trimLog(this.log, () => this.status(), this.#options.logger);
     this.#watch(this.#instance);
     this.#instance.run();
   }
@@ -111,6 +120,7 @@ export class Session {
   /** Finishes the commit, delivers, and closes all. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    this.#endTrimming();
     await this.#reopening;
     await this.#instance.stop();
     for (const connector of this.#connectors) await connector.close();
