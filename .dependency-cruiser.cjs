@@ -112,7 +112,7 @@ module.exports = {
     combinedDependencies: false,
     enhancedResolveOptions: {
       exportsFields: ["exports"],
-      conditionNames: ["@iot-topology/source", "import", "node", "types", "default"],
+      conditionNames: ["@iot-topology/source", "import", "node", "default"],
       extensions: [".ts", ".js", ".mjs", ".cjs", ".json"],
     },
   },
