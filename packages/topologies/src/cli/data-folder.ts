@@ -4,10 +4,11 @@
  *   folder.json     what last ran here: written at each start, kept
  *   instance.json   the running instance, readable by its user only; removed at the end, recognised as stale after a kill
  */
+import { TopologyError } from "@iot-topology/core";
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 
 /** The paths in a data folder. */
 export interface DataFolder {
@@ -47,7 +48,21 @@ export function dataFolder(path: string): DataFolder {
 
 /** Makes the folder. */
 export function makeDataFolder(folder: DataFolder): void {
-  mkdirSync(folder.root, { recursive: true });
+  makeWithParents(folder.root);
+}
+
+/** Level by level: `recursive` never returns where the file system refuses new folders with ENOENT, as /proc does (Node 24.21). */
+function makeWithParents(path: string): void {
+  if (existsSync(path)) return;
+  if (dirname(path) !== path) makeWithParents(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST") return;
+    if (code !== "ENOENT") throw error;
+    throw new TopologyError("DISK_READ_ONLY", `the data folder cannot be made: ${(error as Error).message}`, { place: path, cure: "name another folder with --data, or give this user the right to write there" });
+  }
 }
 
 /** What last ran here, or undefined. */

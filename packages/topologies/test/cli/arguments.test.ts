@@ -40,6 +40,7 @@ const CASES: readonly (readonly [title: string, args: readonly string[], code: n
   ["two inputs", ["start", "--replay", "a", "--input", "b"], 2, ["--replay and --input both name an input", "keep one"]],
   ["--again without a file", ["start", "--again"], 2, ["--again repeats a file, and none is named"]],
   ["a replay file that is missing", ["start", "--replay", "nowhere.ndjson"], 1, ["error FILE_NOT_FOUND: there is no file nowhere.ndjson", "cure: check the path"]],
+  ["a data folder that no file system takes", ["start", "--data", process.platform === "linux" ? "/proc/nowhere" : "broken.ts/data"], 1, ["error ", "cure: "]],
   ["a replay file that is a folder", ["start", "--replay", "."], 1, ["FILE_INVALID", "is a folder"]],
   ["an input whose format is not known", ["start", "--input", "a.bin"], 2, ["cannot be told from its name"]],
   ["a ready topology that there is not", ["start", "ito"], 1, ['TOPOLOGY_NOT_FOUND: there is no ready topology "ito", did you mean "iot"?']],

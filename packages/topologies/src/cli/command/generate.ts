@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { createWriteStream } from "node:fs";
 import type { Writable } from "node:stream";
 import { finished } from "node:stream/promises";
@@ -63,7 +62,14 @@ export async function generate(context: Context, system: string, flags: Generate
   throw failure;
 }
 
+/** Waits while the stream is full. An error ends the wait too; the caller has noted it. */
 async function write(out: Writable, text: string): Promise<void> {
-  // `once` rejects on an error too, which the caller has noted.
-  if (!out.write(text)) await once(out, "drain").catch(() => {});
+  if (out.write(text)) return;
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      out.off("drain", done).off("error", done).off("close", done);
+      resolve();
+    };
+    out.on("drain", done).on("error", done).on("close", done);
+  });
 }
