@@ -17,3 +17,18 @@ export function makeCounters(saved?: TaskCounters): TaskCounters {
     ? { read: 0, deduplicated: 0, filtered: 0, skipped: 0, late: 0, written: {}, deadLetters: {} }
     : { ...saved, written: { ...saved.written }, deadLetters: { ...saved.deadLetters } };
 }
+
+function addInto(target: Record<string, number>, source: Readonly<Record<string, number>>): void {
+  for (const [name, count] of Object.entries(source)) target[name] = (target[name] ?? 0) + count;
+}
+
+/** The sums over tasks. */
+export function sumCounters(all: readonly Readonly<TaskCounters>[]): TaskCounters {
+  const sum = makeCounters();
+  for (const { written, deadLetters, ...numbers } of all) {
+    for (const [name, count] of Object.entries(numbers)) sum[name as keyof typeof numbers] += count;
+    addInto(sum.written, written);
+    addInto(sum.deadLetters, deadLetters);
+  }
+  return sum;
+}

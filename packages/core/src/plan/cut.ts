@@ -1,5 +1,5 @@
 import type { NodeId, SinkNode, SourceNode, Topology, TopologyNode } from "../topology/index.ts";
-import type { SubTopology } from "./plan.ts";
+import { policyOf, type SubTopology } from "./plan.ts";
 
 /** Finds the representative of a node's part. */
 function find(parents: NodeId[], id: NodeId): NodeId {
@@ -14,7 +14,8 @@ function union(parents: NodeId[], a: NodeId, b: NodeId): void {
 }
 
 function policyTarget(node: TopologyNode): NodeId | undefined {
-  return "onError" in node && node.onError.kind === "dead-letter" ? node.onError.node : undefined;
+  const policy = policyOf(node);
+  return policy?.kind === "dead-letter" ? policy.node : undefined;
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { SinkSpec } from "../port/index.ts";
-import type { NodeId, SinkNode, SourceNode, Topology, TopologyNode } from "../topology/index.ts";
+import type { ErrorPolicy, NodeId, SinkNode, SourceNode, Topology, TopologyNode } from "../topology/index.ts";
 
 /** What is wrong with a topology, at which step, and what to do about it. */
 export interface PlanError {
@@ -44,6 +44,11 @@ export interface Plan {
 /** The nodes right behind a node, in the order of the topology. */
 export function downstream(nodes: readonly TopologyNode[], id: NodeId): TopologyNode[] {
   return nodes.filter((node) => node.upstream.includes(id));
+}
+
+/** The policy of a step, where it can refuse records. */
+export function policyOf(node: TopologyNode): ErrorPolicy | undefined {
+  return "onError" in node ? node.onError : undefined;
 }
 
 /** A name for messages: the user's, or the kind and place of an unnamed step. */

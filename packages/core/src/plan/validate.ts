@@ -1,18 +1,14 @@
 import { type Either, left, right } from "fp-ts/lib/Either.js";
 import type { NonEmptyArray } from "fp-ts/lib/NonEmptyArray.js";
 import { isStableName } from "../model/index.ts";
-import type { AnySchema, ErrorPolicy, Topology, TopologyNode } from "../topology/index.ts";
+import type { AnySchema, Topology, TopologyNode } from "../topology/index.ts";
 import { cut } from "./cut.ts";
-import { downstream, type Plan, type PlanError, stepName } from "./plan.ts";
+import { downstream, type Plan, type PlanError, policyOf, stepName } from "./plan.ts";
 
 type Rule = PlanError["rule"];
 
 function problem(rule: Rule, step: string, message: string, cure: string): PlanError {
   return Object.freeze({ _tag: "PlanError", rule, step, message, cure });
-}
-
-function policyOf(node: TopologyNode): ErrorPolicy | undefined {
-  return "onError" in node ? node.onError : undefined;
 }
 
 function nameProblems(topology: Topology): PlanError[] {

@@ -1,7 +1,7 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { isLeft } from "fp-ts/lib/Either.js";
-import { TopologyError } from "../model/index.ts";
+import { sumCounters, TopologyError } from "../model/index.ts";
 import { type Plan, stepsBoundToOnePartition, type SubTopology, validate } from "../plan/index.ts";
 import { silentLogger, type Sink, type SinkConnector, type SinkSpec, systemClock } from "../port/index.ts";
 import type { Topology } from "../topology/index.ts";
@@ -86,8 +86,9 @@ function connectorFor(name: string, connectors: readonly SinkConnector[]): SinkC
   });
 }
 
-/** Specs by connector, each with its connector. */
-function byConnector(plan: Plan, connectors: readonly SinkConnector[]): { connector: SinkConnector; specs: SinkSpec<never>[] }[] {
+/** Specs by connector, each with its connector: those that were given, and the log for topics. */
+function byConnector(plan: Plan, options: ResolvedOptions): { connector: SinkConnector; specs: SinkSpec<never>[] }[] {
+  const connectors = [...options.connectors, logSinks(options.log, options.partitions)];
   const groups = new Map<string, SinkSpec<never>[]>();
   for (const spec of plan.sinks) groups.set(spec.connector, [...(groups.get(spec.connector) ?? []), spec]);
   return [...groups].map(([name, specs]) => ({ connector: connectorFor(name, connectors), specs }));
@@ -180,7 +181,7 @@ class RunningInstance implements Instance {
       version: this.#plan.topology.version,
       startedAt: this.#startedAt,
       tasks: this.#tasks.map(taskStatus),
-      counters: sumCounters(this.#tasks),
+      counters: counterStatus(this.#tasks),
       outbox: [...this.#lanes.values()].map((lane) => lane.status()),
       windowsOpen: this.#tasks.reduce((sum, { task }) => sum + task.windowsOpen, 0),
       failure: this.#failure === undefined ? null : { code: this.#failure.code, message: this.#failure.message },
@@ -199,26 +200,9 @@ function taskStatus({ task, committer }: OpenedTask): TaskStatus {
   };
 }
 
-function addInto(target: Record<string, number>, source: Readonly<Record<string, number>>): void {
-  for (const [name, count] of Object.entries(source)) target[name] = (target[name] ?? 0) + count;
-}
-
-function sumCounters(tasks: readonly OpenedTask[]): CounterStatus {
-  const written: Record<string, number> = {};
-  const deadLetters: Record<string, number> = {};
-  const sums = { read: 0, deduplicated: 0, filtered: 0, skipped: 0, late: 0, commits: 0 };
-  for (const { task, committer } of tasks) {
-    const { counters } = task;
-    sums.read += counters.read;
-    sums.deduplicated += counters.deduplicated;
-    sums.filtered += counters.filtered;
-    sums.skipped += counters.skipped;
-    sums.late += counters.late;
-    sums.commits += committer.checkpoint.commit;
-    addInto(written, counters.written);
-    addInto(deadLetters, counters.deadLetters);
-  }
-  return { ...sums, written, deadLetters };
+function counterStatus(tasks: readonly OpenedTask[]): CounterStatus {
+  const commits = tasks.reduce((sum, { committer }) => sum + committer.checkpoint.commit, 0);
+  return { ...sumCounters(tasks.map(({ task }) => task.counters)), commits };
 }
 
 /**
@@ -233,13 +217,12 @@ function sumCounters(tasks: readonly OpenedTask[]): CounterStatus {
 export async function openInstance(topology: Topology, given: InstanceOptions): Promise<Instance> {
   const options = resolveOptions(given);
   const plan = planOf(topology);
-  const connectors = [...options.connectors, logSinks(options.log, options.partitions)];
   const tasks: OpenedTask[] = [];
   try {
     const partitionCounts: number[] = [];
     for (const part of plan.subTopologies) partitionCounts.push(await partitionsOf(part, options));
     const sinks = new Map<string, Sink>();
-    for (const { connector, specs } of byConnector(plan, connectors)) {
+    for (const { connector, specs } of byConnector(plan, options)) {
       const opened = await connector.open({ topology: topology.name, version: topology.version, logger: options.logger }, specs);
       specs.forEach((spec, index) => sinks.set(`${spec.connector}:${spec.target}`, opened[index] as Sink));
     }
@@ -258,8 +241,7 @@ export async function openInstance(topology: Topology, given: InstanceOptions): 
 export async function resetTopology(topology: Topology, given: InstanceOptions): Promise<void> {
   const options = resolveOptions(given);
   const plan = planOf(topology);
-  const connectors = [...options.connectors, logSinks(options.log, options.partitions)];
-  for (const { connector, specs } of byConnector(plan, connectors)) {
+  for (const { connector, specs } of byConnector(plan, options)) {
     await connector.reset({ topology: topology.name, version: topology.version, logger: options.logger }, specs);
   }
   // Last, so that a reset that was cut off is done again as a whole.

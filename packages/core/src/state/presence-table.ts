@@ -6,7 +6,7 @@
  */
 import type { ByteWriter } from "../model/index.ts";
 import type { StateBackend, StateBatch } from "./backend.ts";
-import { openSealed, putSealed, writeKeyText } from "./sealed.ts";
+import { beginEntry, putSealed, readEntry } from "./sealed.ts";
 
 const NUL = "\0";
 
@@ -41,24 +41,13 @@ export class PresenceTable {
   }
 
   #isStored(key: string): boolean {
-    const scratch = this.#scratch;
-    scratch.reset();
-    writeKeyText(scratch, this.#prefix);
-    writeKeyText(scratch, key);
-    const keyBytes = scratch.buffer.subarray(0, scratch.position);
-    const stored = this.#backend.getSync(keyBytes);
-    if (stored === undefined) return false;
-    openSealed(keyBytes, stored, `store ${this.name}`);
-    return true;
+    return readEntry(this.#backend, this.#scratch, this.#prefix, key, `store ${this.name}`) !== undefined;
   }
 
   flush(batch: StateBatch): void {
     const scratch = this.#scratch;
     for (const key of this.#dirty) {
-      scratch.reset();
-      writeKeyText(scratch, this.#prefix);
-      writeKeyText(scratch, key);
-      putSealed(batch, scratch, scratch.position);
+      putSealed(batch, scratch, beginEntry(scratch, this.#prefix, key));
     }
     this.#dirty = [];
   }

@@ -5,7 +5,7 @@
  */
 import { crc32 } from "node:zlib";
 import { type ByteWriter, TopologyError } from "../model/index.ts";
-import type { StateBatch } from "./backend.ts";
+import type { StateBackend, StateBatch } from "./backend.ts";
 
 const CRC_BYTES = 4;
 
@@ -22,6 +22,23 @@ export function putSealed(batch: StateBatch, scratch: ByteWriter, keyEnd: number
 export function writeKeyText(writer: ByteWriter, text: string): void {
   writer.ensure(text.length * 3);
   writer.position += writer.buffer.utf8Write(text, writer.position);
+}
+
+/** Begins an entry in an empty scratch writer with a store's key; tells where the key ends. */
+export function beginEntry(scratch: ByteWriter, prefix: string, key: string): number {
+  scratch.reset();
+  writeKeyText(scratch, prefix);
+  writeKeyText(scratch, key);
+  return scratch.position;
+}
+
+/** The payload that a store holds under a key, or undefined; throws STATE_CORRUPT. */
+export function readEntry(backend: StateBackend, scratch: ByteWriter, prefix: string, key: string, place: string): Buffer | undefined {
+  // The end first: a key that is longer than the scratch makes it take another buffer.
+  const keyEnd = beginEntry(scratch, prefix, key);
+  const keyBytes = scratch.buffer.subarray(0, keyEnd);
+  const stored = backend.getSync(keyBytes);
+  return stored === undefined ? undefined : openSealed(keyBytes, stored, place);
 }
 
 /** The payload of a stored value; throws STATE_CORRUPT where its CRC does not hold. `place` names the store. */

@@ -10,7 +10,7 @@
 import { ByteReader, type ByteWriter } from "../model/index.ts";
 import type { StateBackend, StateBatch } from "./backend.ts";
 import type { ValueCodec } from "./codec.ts";
-import { openSealed, putSealed, writeKeyText } from "./sealed.ts";
+import { beginEntry, putSealed, readEntry } from "./sealed.ts";
 
 interface Entry<V> {
   readonly key: string;
@@ -61,14 +61,8 @@ export class StateTable<V> {
       this.#young.set(key, old);
       return old;
     }
-    const scratch = this.#scratch;
-    scratch.reset();
-    writeKeyText(scratch, this.#prefix);
-    writeKeyText(scratch, key);
-    const keyBytes = scratch.buffer.subarray(0, scratch.position);
-    const stored = this.#backend.getSync(keyBytes);
-    if (stored === undefined) return undefined;
-    const payload = openSealed(keyBytes, stored, `store ${this.name}`);
+    const payload = readEntry(this.#backend, this.#scratch, this.#prefix, key, `store ${this.name}`);
+    if (payload === undefined) return undefined;
     const entry: Entry<V> = { key, value: this.#codec.decode(new ByteReader(payload)), dirty: false };
     this.#young.set(key, entry);
     return entry;
@@ -107,10 +101,7 @@ export class StateTable<V> {
         batch.del(Buffer.from(this.#prefix + key));
         continue;
       }
-      scratch.reset();
-      writeKeyText(scratch, this.#prefix);
-      writeKeyText(scratch, key);
-      const keyEnd = scratch.position;
+      const keyEnd = beginEntry(scratch, this.#prefix, key);
       this.#codec.encode(scratch, value);
       putSealed(batch, scratch, keyEnd);
     }

@@ -5,7 +5,7 @@ import { memoryBackend } from "../state/memory-backend.ts";
 import { TaskInput } from "../task/input.ts";
 import { Task } from "../task/task.ts";
 import { Committer } from "../commit/commit.ts";
-import { makeCounters } from "../model/index.ts";
+import { makeCounters, sumCounters } from "../model/index.ts";
 import type { Topology } from "../topology/index.ts";
 import { type CollectedRow, collectedRows } from "./collect.ts";
 
@@ -35,16 +35,6 @@ function bytesOf(value: unknown): Buffer | null {
   if (value === null || value === undefined) return null;
   if (Buffer.isBuffer(value)) return value;
   return Buffer.from(typeof value === "string" ? value : JSON.stringify(value));
-}
-
-function sumOf(all: readonly Readonly<TaskCounters>[]): TaskCounters {
-  const sum = makeCounters();
-  for (const { written, deadLetters, ...numbers } of all) {
-    for (const [name, count] of Object.entries(numbers)) sum[name as keyof typeof numbers] += count;
-    for (const [name, count] of Object.entries(written)) sum.written[name] = (sum.written[name] ?? 0) + count;
-    for (const [name, count] of Object.entries(deadLetters)) sum.deadLetters[name] = (sum.deadLetters[name] ?? 0) + count;
-  }
-  return sum;
 }
 
 interface DriverTask {
@@ -121,6 +111,6 @@ export function testDriver(topology: Topology): TestDriver {
     },
     rows: (target) => collected.get(target) ?? [],
     values: (target) => (collected.get(target) ?? []).map((row) => row.value),
-    counters: () => sumOf(parts.map(({ task }) => task.counters)),
+    counters: () => sumCounters(parts.map(({ task }) => task.counters)),
   };
 }
