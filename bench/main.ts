@@ -1,5 +1,6 @@
 /**
- * `npm run bench`: every suite in a process of its own, one after another, and a table. `--records N` (1,000,000 when absent), `--update` writes
+ * `npm run bench`: every suite in a process of its own, one after another, and a table. `--records N` (1,000,000 when absent), `--runs N`
+ * takes the best of so many runs a suite, because another process on the machine can only slow one down, `--update` writes
  * baseline.json, `--check` fails where a suite's ratio to the control falls below 0.7 of the baseline's: ratios of one run, so machines may differ.
  */
 import { spawnSync } from "node:child_process";
@@ -12,7 +13,7 @@ const SUITES = ["control", "keys", "ranges", "clickhouse"];
 const RATIO_LEAST = 0.7;
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
-const { values } = parseArgs({ options: { records: { type: "string", default: "1000000" }, update: { type: "boolean", default: false }, check: { type: "boolean", default: false } } });
+const { values } = parseArgs({ options: { records: { type: "string", default: "1000000" }, runs: { type: "string", default: "1" }, update: { type: "boolean", default: false }, check: { type: "boolean", default: false } } });
 
 function measure(suite: string): Measurement {
   const child = spawnSync(process.execPath, ["--conditions=@iot-topology/source", here("./measure.ts"), suite, values.records], { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
@@ -21,7 +22,8 @@ function measure(suite: string): Measurement {
 }
 
 const results = SUITES.map((suite) => {
-  const result = measure(suite);
+  const runs = Array.from({ length: Number(values.runs) }, () => measure(suite));
+  const result = runs.reduce((best, run) => (run.recordsPerSecond > best.recordsPerSecond ? run : best));
   process.stderr.write(`${result.suite}: ${result.recordsPerSecond} records/s\n`);
   return result;
 });
