@@ -1,4 +1,5 @@
 export * from "./clock.ts";
+export * from "./cluster.ts";
 export * from "./failpoint.ts";
 export * from "./logger.ts";
 export * from "./sink.ts";
