@@ -10,7 +10,7 @@ import type { FileHandle } from "node:fs/promises";
 import { createHash } from "node:crypto";
 import type { Hash } from "node:crypto";
 import { TopologyError } from "@iot-topology/core";
-import type { EmbeddedLog } from "@iot-topology/connectors/embedded-log";
+import type { PositionedLog } from "./positioned-log.ts";
 
 /** A position as it stands in the log, as JSON. */
 export interface FilePosition {
@@ -54,7 +54,7 @@ const PREFIX = "file:";
 const CHUNK = 1 << 20;
 
 /** Finds the position that fits the file best: of those whose hash fits, the one furthest on. */
-export async function findStart(log: EmbeddedLog, file: FileHandle, options: { path: string; reading: string; again: boolean; size: number }): Promise<StartingPoint> {
+export async function findStart(log: PositionedLog, file: FileHandle, options: { path: string; reading: string; again: boolean; size: number }): Promise<StartingPoint> {
   const candidates: Candidate[] = [];
   let highest = 0;
   let knownPath = false;

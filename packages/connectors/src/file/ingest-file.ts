@@ -3,7 +3,7 @@ import type { FileHandle } from "node:fs/promises";
 import { resolve } from "node:path";
 import { TopologyError, systemClock } from "@iot-topology/core";
 import type { Clock } from "@iot-topology/core";
-import type { EmbeddedLog } from "@iot-topology/connectors/embedded-log";
+import type { PositionedLog } from "./positioned-log.ts";
 import { readCsv } from "./csv.ts";
 import type { FieldNames } from "./field.ts";
 import { findStart } from "./file-position.ts";
@@ -17,7 +17,7 @@ export type FileFormat = "replay" | "ndjson" | "csv";
 export interface IngestOptions extends FieldNames {
   readonly path: string;
   readonly format: FileFormat;
-  readonly log: EmbeddedLog;
+  readonly log: PositionedLog;
   /** Where the records of NDJSON and CSV go; the replay format names a topic in each line. */
   readonly topic?: string;
   /** The field that becomes the record's key (NDJSON, CSV); without it records have none. */
@@ -47,10 +47,10 @@ export interface IngestResult {
 
 const CHUNK = 1 << 20;
 /** Readings into one log go one after the other: two of the same file would not see each other's positions. */
-const turns = new WeakMap<EmbeddedLog, Promise<unknown>>();
+const turns = new WeakMap<PositionedLog, Promise<unknown>>();
 
 /**
- * Appends a file's records to the embedded log exactly once: each group of records and the position behind it are one commit, so that a kill
+ * Appends a file's records to a log exactly once: each group of records and the position behind it are one commit, so that a kill
  * at any moment neither loses nor doubles a record, and reading the same content again adds nothing. The file is streamed in memory of a few MiB.
  *
  * Throws FILE_NOT_FOUND, FILE_INVALID and TOPIC_NOT_FOUND (place is path:line; what stands before that line is in the log), USAGE, and what the log throws.

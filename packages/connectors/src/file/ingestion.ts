@@ -1,7 +1,7 @@
 import type { Hash } from "node:crypto";
 import { TopologyError, failpoint } from "@iot-topology/core";
 import type { ProducerRecord } from "@iot-topology/core";
-import type { EmbeddedLog } from "@iot-topology/connectors/embedded-log";
+import type { PositionedLog } from "./positioned-log.ts";
 import type { FilePosition, StartingPoint } from "./file-position.ts";
 
 /** How far a reading has come. */
@@ -19,7 +19,7 @@ const GROUP_BYTES = 2 << 20;
 /** What is read of a file and not yet in the log, and the one way into it: records and position in the same commit. */
 export class Ingestion {
   readonly path: string;
-  readonly log: EmbeddedLog;
+  readonly log: PositionedLog;
   /** Bytes and lines behind the last record that was added. */
   position: number;
   lines: number;
@@ -37,7 +37,7 @@ export class Ingestion {
   #count = 0;
   #waiting = 0;
 
-  constructor(log: EmbeddedLog, start: StartingPoint, options: { base: Pick<FilePosition, "path" | "reading" | "again">; size: number; onProgress: ((progress: IngestProgress) => void) | undefined }) {
+  constructor(log: PositionedLog, start: StartingPoint, options: { base: Pick<FilePosition, "path" | "reading" | "again">; size: number; onProgress: ((progress: IngestProgress) => void) | undefined }) {
     this.path = options.base.path;
     this.log = log;
     this.#start = start;

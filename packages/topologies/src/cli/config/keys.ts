@@ -1,7 +1,4 @@
-import { Secret } from "./secret.ts";
-
-/** How the text or JSON value of a key becomes its value: the value, or what is wrong with it. */
-type Parse<T> = (raw: unknown) => { readonly value: T } | { readonly problem: string };
+import { addresses, bool, number, oneOf, optional, type Parse, secret, text, url } from "./parse.ts";
 
 /** One key of the configuration. */
 export interface ConfigKey<T> {
@@ -10,46 +7,9 @@ export interface ConfigKey<T> {
   readonly description: string;
   /** Its value is hidden, and may come from the file only as `${env:NAME}`. */
   readonly secret?: true;
+  /** Its value is a path, so that NAME_FILE in the environment is the same as NAME. */
+  readonly path?: true;
 }
-
-const wrong = (raw: unknown, wanted: string): { problem: string } => ({ problem: `is ${JSON.stringify(raw) ?? String(raw)}, but must be ${wanted}` });
-
-const text: Parse<string> = (raw) => (typeof raw === "string" && raw !== "" ? { value: raw } : wrong(raw, "a text"));
-
-function number(minimum: number, maximum: number, kind: "whole" | "any"): Parse<number> {
-  const wanted = `a ${kind === "whole" ? "whole " : ""}number from ${minimum} to ${maximum}`;
-  return (raw) => {
-    const value = typeof raw === "string" && raw.trim() !== "" ? Number(raw) : raw;
-    if (typeof value !== "number" || !(value >= minimum && value <= maximum)) return wrong(raw, wanted);
-    return kind === "any" || Number.isInteger(value) ? { value } : wrong(raw, wanted);
-  };
-}
-
-const bool: Parse<boolean> = (raw) => {
-  if (typeof raw === "boolean") return { value: raw };
-  if (raw === "true" || raw === "1") return { value: true };
-  return raw === "false" || raw === "0" ? { value: false } : wrong(raw, "true or false");
-};
-
-const oneOf =
-  <const T extends string>(...names: readonly T[]): Parse<T> =>
-  (raw) => {
-    const found = names.find((name) => name === raw);
-    return found === undefined ? wrong(raw, `one of ${names.join(", ")}`) : { value: found };
-  };
-
-const optional =
-  <T>(parse: Parse<T>): Parse<T | undefined> =>
-  (raw) =>
-    raw === undefined || raw === null ? { value: undefined } : parse(raw);
-
-const url: Parse<string> = (raw) => {
-  const parsed = typeof raw === "string" && URL.canParse(raw) ? new URL(raw) : undefined;
-  if (parsed === undefined || !/^https?:$/.test(parsed.protocol)) return wrong(raw, "a URL that begins with http:// or https://");
-  return parsed.username + parsed.password === "" ? { value: parsed.origin + parsed.pathname.replace(/\/$/, "") } : { problem: "holds a user or password; give them as clickhouse.username and clickhouse.password" };
-};
-
-const secret: Parse<Secret> = (raw) => (raw instanceof Secret ? { value: raw } : typeof raw === "string" ? { value: new Secret(raw) } : { problem: "must be a text" });
 
 /** Shares that leave room for good records. */
 const share = number(0, 0.4, "any");
@@ -58,8 +18,11 @@ const share = number(0, 0.4, "any");
 export const CONFIG_KEYS = {
   topology: { default: "iot", parse: text, description: "a ready topology's name, or a file that exports one" },
   data: { default: "./.iot-topology", parse: text, description: "the data folder" },
-  port: { default: 0, parse: number(0, 65_535, "whole"), description: "port of the status server on 127.0.0.1; 0 for any free one" },
-  partitions: { default: 1, parse: number(1, 256, "whole"), description: "partitions of topics that are made" },
+  port: { default: 0, parse: number(0, 65_535, "whole"), description: "port of the status server; 0 for any free one" },
+  host: { default: "127.0.0.1", parse: text, description: "the address that the status server listens on; another than this machine's own needs `token`" },
+  token: { default: undefined, parse: optional(secret), description: "what the status server asks for as a bearer; a random one a run when absent", secret: true },
+  advertisedUrl: { default: undefined, parse: optional(url), description: "where other instances and clients reach this one's status server; its own address when absent" },
+  partitions: { default: undefined, parse: optional(number(1, 256, "whole")), description: "partitions of topics that are made; 1 when absent, 4 on Kafka; topics whose state cannot be split get 1" },
   migrate: { default: false, parse: bool, description: "apply additive changes to tables that exist" },
   commitRecordsMax: { default: 20_000, parse: number(1, 1_000_000, "whole"), description: "the most records a task processes between two commits" },
   commitIntervalMs: { default: 100, parse: number(1, 60_000, "whole"), description: "the longest time between two commits" },
@@ -75,6 +38,25 @@ export const CONFIG_KEYS = {
   "clickhouse.cluster": { default: undefined, parse: optional(text), description: "run DDL ON CLUSTER with this name" },
   "clickhouse.replicated": { default: false, parse: bool, description: "make Replicated tables" },
   "clickhouse.httpPort": { default: 0, parse: number(0, 65_535, "whole"), description: "HTTP port of the embedded ClickHouse; 0 for any free one" },
+  "kafka.brokers": { default: undefined, parse: optional(addresses), description: "run on Kafka: HOST:PORT of brokers to begin with, with commas between them; the embedded log when absent" },
+  "kafka.client": { default: "platformatic", parse: oneOf("platformatic", "kafkajs"), description: "the library that speaks to the brokers" },
+  "kafka.clientId": { default: undefined, parse: optional(text), description: "how this process names itself to brokers; iot-topology when absent" },
+  "kafka.rack": { default: undefined, parse: optional(text), description: "the rack or zone this process is in, so that near replicas are read" },
+  "kafka.tls.enabled": { default: false, parse: bool, description: "encrypt connections to brokers" },
+  "kafka.tls.ca": { default: undefined, parse: optional(text), description: "a PEM file of certificates to trust, instead of the system's", path: true },
+  "kafka.tls.cert": { default: undefined, parse: optional(text), description: "a PEM file with this client's certificate", path: true },
+  "kafka.tls.key": { default: undefined, parse: optional(text), description: "a PEM file with its private key", path: true },
+  "kafka.tls.passphrase": { default: undefined, parse: optional(secret), description: "what the key is encrypted with", secret: true },
+  "kafka.sasl.mechanism": { default: undefined, parse: optional(oneOf("plain", "scram-sha-256", "scram-sha-512", "oauthbearer")), description: "how to log in: plain (with TLS only), scram-sha-256, scram-sha-512 or oauthbearer" },
+  "kafka.sasl.username": { default: undefined, parse: optional(text), description: "the user" },
+  "kafka.sasl.password": { default: undefined, parse: optional(secret), description: "its password", secret: true },
+  "kafka.sasl.token": { default: undefined, parse: optional(secret), description: "the bearer token of oauthbearer", secret: true },
+  "kafka.sasl.tokenFile": { default: undefined, parse: optional(text), description: "a file with that token, read anew at each login", path: true },
+  "kafka.createTopics": { default: false, parse: bool, description: "create topics that do not exist, instead of refusing to start" },
+  "kafka.replicationFactor": { default: undefined, parse: optional(number(1, 32_767, "whole")), description: "replicas of topics that are created; the brokers' default when absent" },
+  "kafka.sessionTimeoutMs": { default: 10_000, parse: number(1_000, 3_600_000, "whole"), description: "without a heartbeat for this long, this process' tasks go to others" },
+  "kafka.transactionTimeoutMs": { default: undefined, parse: optional(number(1_000, 900_000, "whole")), description: "when brokers abort a transaction that a vanished process left open" },
+  standbyReplicas: { default: 0, parse: number(0, 8, "whole"), description: "copies of each task's state kept warm on other processes (Kafka only)" },
   "generator.enabled": { default: true, parse: bool, description: "simulate a fleet when no input is named" },
   "generator.seed": { default: 42, parse: number(0, 4_294_967_295, "whole"), description: "the seed of the simulated fleet" },
   "generator.devices": { default: 20, parse: number(1, 100_000, "whole"), description: "devices of the fleet" },

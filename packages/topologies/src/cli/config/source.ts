@@ -25,33 +25,45 @@ export interface Source {
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const PREFIX = "IOT_TOPOLOGY_";
+const SHORT_PREFIX = "IOT_";
+/** Names without the long prefix that can only be meant for us. */
+const OWN_SECTION = /^IOT_(KAFKA|CLICKHOUSE|GENERATOR)_/;
+const KNOWN_VARIABLES: ReadonlyMap<string, ConfigName> = new Map(CONFIG_NAMES.map((name) => [environmentName(name), name]));
 /** Names that the command reads itself. */
 const OTHER_VARIABLES = ["IOT_TOPOLOGY_ENV", "IOT_TOPOLOGY_CONFIG", "IOT_TOPOLOGY_FAILPOINT", "IOT_TOPOLOGY_REEXEC"];
 const REFERENCE = /\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}/g;
 const isConfigName = (name: string): name is ConfigName => Object.hasOwn(CONFIG_KEYS, name);
 const isSection = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** Variables `IOT_TOPOLOGY_*`; `*_FILE` names a file that holds the value. */
+/** Variables `IOT_TOPOLOGY_*`, or `IOT_*` for short; `*_FILE` names a file that holds the value, or is the value where that is a path. */
 export function environmentSource(environment: Environment): Source {
   const values: RawValues = new Map();
   const issues: ConfigIssue[] = [];
-  const known = new Map(CONFIG_NAMES.map((name) => [environmentName(name), name]));
   for (const [variable, value] of Object.entries(environment)) {
-    if (!variable.startsWith(PREFIX) || value === undefined || OTHER_VARIABLES.includes(variable)) continue;
-    const direct = known.get(variable);
-    const byFile = variable.endsWith("_FILE") ? known.get(variable.slice(0, -5)) : undefined;
-    if (direct !== undefined) values.set(direct, { raw: hide(direct, value), from: variable });
-    else if (byFile === undefined) issues.push({ place: variable, problem: `is not a variable that iot-topology knows${didYouMean(variable, [...known.keys()])}` });
-    else if (environment[variable.slice(0, -5)] !== undefined) issues.push({ place: variable, problem: `and ${variable.slice(0, -5)} are both set; keep one` });
-    else {
-      try {
-        values.set(byFile, { raw: hide(byFile, readFileSync(value, "utf8").replace(/\r?\n$/, "")), from: `${variable} (${value})` });
-      } catch (error) {
-        issues.push({ place: variable, problem: `names the file ${value}, which cannot be read: ${(error as Error).message}` });
-      }
+    if (!variable.startsWith(SHORT_PREFIX) || value === undefined || OTHER_VARIABLES.includes(variable)) continue;
+    const full = variable.startsWith(PREFIX) ? variable : PREFIX + variable.slice(SHORT_PREFIX.length);
+    const direct = KNOWN_VARIABLES.get(full);
+    const byFile = full.endsWith("_FILE") ? KNOWN_VARIABLES.get(full.slice(0, -5)) : undefined;
+    const name = direct ?? byFile;
+    if (name === undefined) {
+      // Other programs may use IOT_ for theirs.
+      if (variable.startsWith(PREFIX) || OWN_SECTION.test(variable)) issues.push({ place: variable, problem: `is not a variable that iot-topology knows${didYouMean(full, [...KNOWN_VARIABLES.keys()])}` });
+      continue;
     }
+    const before = values.get(name);
+    if (before !== undefined) issues.push({ place: variable, problem: `and ${before.from.split(" ")[0]} are both set; keep one` });
+    else if (direct !== undefined || "path" in CONFIG_KEYS[name]) values.set(name, { raw: hide(name, value), from: variable });
+    else readFromFile(name, variable, value, { values, issues });
   }
   return { values, issues };
+}
+
+function readFromFile(name: ConfigName, variable: string, path: string, { values, issues }: Pick<Reading, "values" | "issues">): void {
+  try {
+    values.set(name, { raw: hide(name, readFileSync(path, "utf8").replace(/\r?\n$/, "")), from: `${variable} (${path})` });
+  } catch (error) {
+    issues.push({ place: variable, problem: `names the file ${path}, which cannot be read: ${(error as Error).message}` });
+  }
 }
 
 /** A parsed configuration file: `{ "default": {...}, "env": { "dev": {...} } }`, the named section over the default one. */
