@@ -4,6 +4,7 @@ export * from "./plan/index.ts";
 export * from "./port/index.ts";
 export * from "./runtime/index.ts";
 export * from "./schema/index.ts";
+export { crc32c } from "./state/crc32c.ts";
 export * from "./state/level.ts";
 export { openValue, sealedValue, sealValueInPlace } from "./state/sealed.ts";
 export * from "./topology/index.ts";

@@ -8,10 +8,9 @@
  *
  * Numbers are little-endian. Records are decoded as views of the batch's bytes: measured 2-3 million records of 150 bytes a second.
  */
-import { TopologyError } from "@iot-topology/core";
+import { FrameCursor, TopologyError } from "@iot-topology/core";
 import type { Header, LogRecord, ProducerSequence } from "@iot-topology/core";
 import { crc32 } from "node:zlib";
-import { FrameCursor } from "./frame-cursor.ts";
 import { readBatchKey } from "./key.ts";
 
 const MAGIC = 0x4c;

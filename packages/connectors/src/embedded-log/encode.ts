@@ -1,7 +1,6 @@
-import { ByteWriter, TopologyError, partitionOfKey, writeFrame } from "@iot-topology/core";
+import { ByteWriter, FrameCursor, TopologyError, partitionOfKey, writeFrame } from "@iot-topology/core";
 import type { ProducerRecord, ProducerSequence } from "@iot-topology/core";
 import { PRODUCER_ID_BYTES_MAX, headerBytes } from "./batch.ts";
-import { FrameCursor } from "./frame-cursor.ts";
 
 /** Frames for one partition, behind room for the batch's header. */
 export interface Chunk {

@@ -3,6 +3,7 @@ export * from "./byte-reader.ts";
 export * from "./byte-writer.ts";
 export * from "./counters.ts";
 export * from "./error.ts";
+export * from "./frame-cursor.ts";
 export * from "./frame.ts";
 export * from "./id.ts";
 export * from "./partitioner.ts";

@@ -1,5 +1,6 @@
-import { ByteReader, readFrame } from "@iot-topology/core";
-import type { Header } from "@iot-topology/core";
+import { ByteReader } from "./byte-reader.ts";
+import { readFrame } from "./frame.ts";
+import type { Header } from "./record.ts";
 
 const KEY = 1;
 const VALUE = 2;
@@ -7,7 +8,7 @@ const HEADERS = 4;
 const PARTITION = 8;
 
 /**
- * Walks over frames (core's model/frame.ts) without an object a frame: the fields hold the places of the frame last read. A place that is
+ * Walks over frames (frame.ts) without an object a frame: the fields hold the places of the frame last read. A place that is
  * absent is -1. Throws a RangeError on torn bytes.
  */
 export class FrameCursor {
