@@ -10,6 +10,8 @@ export const ERROR_CODES = {
   PAYLOAD_TOO_DEEP: "the record's value is nested deeper than the limit",
   INVALID_UTF8: "the record's value is not valid UTF-8",
   INVALID_JSON: "the record's value is not valid JSON",
+  INVALID_ENCODING: "the record's value is not in the format that its cast reads",
+  SCHEMA_UNKNOWN: "the record names a schema that the registry does not know or that cannot be used",
   CAST_FAILED: "the record does not fit its schema",
   KEY_MISMATCH: "the record's key is not the field that its topic is partitioned by",
   STEP_FAILED: "a step of the topology threw",
@@ -37,6 +39,12 @@ export const ERROR_CODES = {
   OFFSET_OUT_OF_RANGE: "the log no longer holds the wanted offset",
   PRODUCER_FENCED: "a newer producer with the same id took over",
   PRODUCER_OUT_OF_ORDER: "a producer's sequence skipped a batch",
+  // Schema registry.
+  REGISTRY_UNREACHABLE: "the schema registry does not answer",
+  REGISTRY_REFUSED: "the schema registry refused a request",
+  SCHEMA_INCOMPATIBLE: "a schema is not compatible with what the registry holds",
+  CHANGELOG_MISMATCH: "a task's changelog does not hold what its store needs",
+  LEASE_EXPIRED: "this process may have lost its tasks to another",
   // ClickHouse and sinks.
   CLICKHOUSE_UNREACHABLE: "ClickHouse does not answer",
   CLICKHOUSE_REFUSED: "ClickHouse refused a statement",

@@ -22,7 +22,7 @@ function summary(node: TopologyNode): string {
     case "source":
       return `source ${node.topics.join(", ")}`;
     case "cast":
-      return `cast to ${node.schema.name}${node.timestampField === undefined ? "" : `, event time ${node.timestampField}`}${node.partitionedBy === undefined ? "" : `, partitioned by ${node.partitionedBy}`}`;
+      return `cast to ${node.schema.name}${node.format === undefined ? "" : ` from ${node.format.name}`}${node.timestampField === undefined ? "" : `, event time ${node.timestampField}`}${node.partitionedBy === undefined ? "" : `, partitioned by ${node.partitionedBy}`}`;
     case "branch":
       return `branch ${node.arms.map((arm) => arm.name).join(", ")}, rest`;
     case "arm":

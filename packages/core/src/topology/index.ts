@@ -8,4 +8,5 @@ export type { LateStream } from "./late-stream.ts";
 export type { CastOptions, RawStream } from "./raw-stream.ts";
 export * from "./stream.ts";
 export * from "./topic.ts";
+export type { ValueFormat } from "./value-format.ts";
 export * from "./window.ts";

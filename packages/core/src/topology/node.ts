@@ -6,6 +6,7 @@ import type { RecordKey, StreamRecord } from "../model/index.ts";
 import type { SinkSpec } from "../port/index.ts";
 import type { RecordSchema } from "../schema/index.ts";
 import type { Aggregator } from "./aggregate.ts";
+import type { ValueFormat } from "./value-format.ts";
 import type { TumblingWindow } from "./window.ts";
 
 /** The place of a node in its topology's list. */
@@ -33,6 +34,8 @@ export interface SourceNode extends NodeBase {
 export interface CastNode extends NodeBase {
   readonly kind: "cast";
   readonly schema: AnySchema;
+  /** How the bytes are read; JSON where undefined. */
+  readonly format: ValueFormat | undefined;
   readonly timestampField: string | undefined;
   readonly partitionedBy: string | undefined;
   readonly payloadBytesMax: number;

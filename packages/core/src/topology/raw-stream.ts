@@ -2,6 +2,7 @@ import type { RecordSchema } from "../schema/index.ts";
 import type { TopologyDraft } from "./draft.ts";
 import type { AnySchema, NodeId } from "./node.ts";
 import { errorPolicy } from "./policy.ts";
+import type { ValueFormat } from "./value-format.ts";
 import { type FieldsOf, type StepOptions, Stream } from "./stream.ts";
 
 /** Options of {@link RawStream}'s cast. */
@@ -15,14 +16,16 @@ export interface CastOptions<V> extends StepOptions {
   readonly partitionedBy?: FieldsOf<V, string>;
   /** Refuses larger values. 1,048,576 bytes by default. */
   readonly payloadBytesMax?: number;
+  /** How the bytes are read; JSON when absent. */
+  readonly format?: ValueFormat;
 }
 
 /** Raw records of a source: bytes, until they are cast. */
 export type RawStream = Stream<Buffer | null> & {
   /**
-   * Reads JSON into a schema's type. A record that does not fit is refused as a whole, with all its errors.
+   * Reads JSON, or what `format` reads, into a schema's type. A record that does not fit is refused as a whole, with all its errors.
    *
-   * Errors: TOMBSTONE, EMPTY_PAYLOAD, PAYLOAD_TOO_LARGE, PAYLOAD_TOO_DEEP, INVALID_UTF8, INVALID_JSON, CAST_FAILED, KEY_MISMATCH, each to `onError`.
+   * Errors: TOMBSTONE, EMPTY_PAYLOAD, PAYLOAD_TOO_LARGE, PAYLOAD_TOO_DEEP, INVALID_UTF8, INVALID_JSON, INVALID_ENCODING, SCHEMA_UNKNOWN, CAST_FAILED, KEY_MISMATCH, each to `onError`.
    */
   cast<V, I>(schema: RecordSchema<V, I>, options?: CastOptions<V>): Stream<V>;
 };
@@ -38,6 +41,7 @@ export function rawStream(draft: TopologyDraft, nodeId: NodeId): RawStream {
         name: options.name ?? `cast-${schema.name}`,
         upstream: [nodeId],
         schema: schema as AnySchema,
+        format: options.format,
         timestampField: options.timestamp,
         partitionedBy: options.partitionedBy,
         payloadBytesMax: options.payloadBytesMax ?? PAYLOAD_BYTES_MAX,

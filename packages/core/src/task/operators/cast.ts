@@ -7,7 +7,8 @@ import { compileRefuse } from "../refuse.ts";
 /** Bytes to a schema's values; event time from a field; the key held against the field that the topic is partitioned by. */
 export function castLink(context: TaskContext, node: CastNode, step: string, next: Link): Link {
   const refuse = compileRefuse(context, step, node.onError);
-  const decode = compileDecoder(node.schema, { bytesMax: node.payloadBytesMax });
+  const limits = { bytesMax: node.payloadBytesMax };
+  const decode = node.format === undefined ? compileDecoder(node.schema, limits) : node.format.decoder(node.schema, limits);
   const { timestampField } = node;
   const keyField = context.partitionCount > 1 ? node.partitionedBy : undefined;
   return (record) => {
