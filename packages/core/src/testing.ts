@@ -1,6 +1,9 @@
 /** For tests: the driver, sinks and logs in memory, and the contract suites that every implementation of a port runs. */
 export { type CollectConnector, collectConnector, type CollectedRow, collectedRows, type CollectFaults, collect } from "./testing/collect.ts";
 export { type PipedRecord, type TestDriver, testDriver } from "./testing/driver.ts";
-export * from "./testing/memory-log.ts";
+export { manualClock, type ManualClock } from "./testing/manual-clock.ts";
+export { memoryCluster, type MemoryCluster, type MemoryClusterEntry, type MemoryClusterOptions } from "./testing/memory-cluster.ts";
+export type { ClusterOperation, FaultMoment } from "./testing/memory-cluster/network.ts";
+export { memoryLog, type MemoryLog } from "./testing/memory-log.ts";
 export * from "./testing/source-log-contract.ts";
 export { type OpenBackend, stateBackendContract } from "./testing/state-backend-contract.ts";

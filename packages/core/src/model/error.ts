@@ -45,6 +45,9 @@ export const ERROR_CODES = {
   SCHEMA_INCOMPATIBLE: "a schema is not compatible with what the registry holds",
   CHANGELOG_MISMATCH: "a task's changelog does not hold what its store needs",
   LEASE_EXPIRED: "this process may have lost its tasks to another",
+  // Kafka.
+  KAFKA_TIMEOUT: "Kafka did not answer in time",
+  KAFKA_REFUSED: "Kafka refused a request for good",
   // ClickHouse and sinks.
   CLICKHOUSE_UNREACHABLE: "ClickHouse does not answer",
   CLICKHOUSE_REFUSED: "ClickHouse refused a statement",

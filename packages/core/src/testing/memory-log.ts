@@ -135,7 +135,7 @@ export function memoryLog(): MemoryLog {
 }
 
 /** Whether the sequence was appended before; takes note of it where not. */
-function isRepeat(topic: string, state: MemoryTopic, producer: ProducerSequence): boolean {
+export function isRepeat(topic: string, state: Pick<MemoryTopic, "producers">, producer: ProducerSequence): boolean {
   const { producerId, epoch, sequence } = producer;
   const known = state.producers.get(producerId);
   const last = known === undefined || epoch > known.epoch ? 0 : known.sequence;
