@@ -10,6 +10,7 @@
  */
 import { type ByteWriter, type TaskCounters, TopologyError } from "../model/index.ts";
 import type { StateBackend, StateBatch } from "../state/backend.ts";
+import type { SweepState } from "./changelog-sweep.ts";
 import { openSealed, putSealed, writeKeyText } from "../state/sealed.ts";
 
 /** A task's place in its input and output, as committed. */
@@ -25,6 +26,8 @@ export interface Checkpoint {
   readonly counters: TaskCounters;
   /** While a task is being rebuilt from the log: the offsets up to which its rows may have been delivered in a former life. */
   readonly rebuildUntil?: Readonly<Record<string, number>>;
+  /** How far the cleaning of the task's changelog is; in replicated mode only. */
+  readonly sweep?: SweepState;
 }
 
 const CHECKPOINT_KEY = Buffer.from("m\0checkpoint");

@@ -12,6 +12,7 @@
 import { ByteWriter, type TaskCounters, type TopicPartition, topicPartitionName } from "../model/index.ts";
 import { failpoint, type UnsealedBatch } from "../port/index.ts";
 import type { StateBackend, StateBatch } from "../state/backend.ts";
+import type { SweepState } from "./changelog-sweep.ts";
 import { type Checkpoint, putCheckpoint, readCheckpoint } from "./checkpoint.ts";
 import { type OutboxEntry, outboxKey, putOutbox, readOutbox } from "./outbox.ts";
 import { seal, type SealOrigin } from "./seal.ts";
@@ -29,8 +30,54 @@ export interface Committable {
   committed(): Promise<void>;
 }
 
+/** What the worker and the lanes need of a task's commits, whichever mode it runs in. */
+export interface TaskCommitter {
+  /** The last checkpoint that was begun. */
+  readonly checkpoint: Checkpoint;
+  readonly isRebuilding: boolean;
+  /** Whether there is something to commit although no record was processed: acknowledgements, positions behind control records. */
+  wantsIdleCommit(task: Committable): boolean;
+  /** The offset up to which records are durably processed; 0 before the first commit. */
+  durableOffset(topic: string, partition: number): number;
+  /**
+   * Resolves with the sealed batches once they are durable. The commit before must have resolved. On a rejection the task must be dropped: its memory is
+   * ahead of what is stored.
+   */
+  commit(task: Committable): Promise<readonly OutboxEntry[]>;
+  /** Forgets an acknowledged batch. When that is lost in a crash, the batch is delivered again and found to be there. */
+  acknowledge(entry: OutboxEntry): Promise<void>;
+}
+
+/** The checkpoint that a commit writes. */
+export function nextCheckpoint(last: Checkpoint, task: Committable, sequences: Readonly<Record<string, number>>, sweep?: SweepState): Checkpoint {
+  const offsets: Record<string, number> = {};
+  for (const input of task.inputs) offsets[topicPartitionName(input.topic, input.partition)] = input.position;
+  const { rebuildUntil } = last;
+  const pending = rebuildUntil !== undefined && Object.entries(rebuildUntil).some(([name, until]) => (offsets[name] ?? 0) < until);
+  return {
+    format: 1,
+    commit: last.commit + 1,
+    offsets,
+    sequences,
+    streamTimes: { ...task.streamTimes },
+    counters: structuredClone(task.counters),
+    ...(pending && rebuildUntil !== undefined ? { rebuildUntil } : {}),
+    ...(sweep === undefined ? {} : { sweep }),
+  };
+}
+
+/** Seals rows as the next batches of their sinks, and counts those up in `sequences`. */
+export function sealRows(origin: SealOrigin, rows: readonly UnsealedBatch[], sequences: Record<string, number>, replayed: boolean): OutboxEntry[] {
+  return rows.map((batch): OutboxEntry => {
+    const name = `${batch.spec.connector}:${batch.spec.target}`;
+    const sequence = (sequences[name] ?? 0) + 1;
+    sequences[name] = sequence;
+    return { batch: seal(origin, batch, sequence), replayed };
+  });
+}
+
 /** Commits of one task, one after another. */
-export class Committer {
+export class Committer implements TaskCommitter {
   readonly #backend: StateBackend;
   readonly #origin: SealOrigin;
   #scratch = new ByteWriter(1 << 20);
@@ -55,6 +102,10 @@ export class Committer {
   get isRebuilding(): boolean {
     return this.#last.rebuildUntil !== undefined;
   }
+  /** Acknowledgements are stored by themselves here, and positions without records cost nothing to find again. */
+  wantsIdleCommit(): boolean {
+    return false;
+  }
 
   /**
    * Steps 1 to 3 before the first await, step 4 behind it; resolves with the sealed batches. The commit before must have resolved. On a rejection the
@@ -62,19 +113,12 @@ export class Committer {
    */
   async commit(task: Committable): Promise<readonly OutboxEntry[]> {
     failpoint("commit.before-seal");
-    const rows = task.takeRows();
     const sequences: Record<string, number> = { ...this.#last.sequences };
-    const replayed = this.isRebuilding;
-    const entries = rows.map((batch): OutboxEntry => {
-      const name = `${batch.spec.connector}:${batch.spec.target}`;
-      const sequence = (sequences[name] ?? 0) + 1;
-      sequences[name] = sequence;
-      return { batch: seal(this.#origin, batch, sequence), replayed };
-    });
+    const entries = sealRows(this.#origin, task.takeRows(), sequences, this.isRebuilding);
     const write = this.#backend.newBatch();
     task.flushState(write);
     for (const entry of entries) putOutbox(write, this.#scratch, entry);
-    this.#last = this.#next(task, sequences);
+    this.#last = nextCheckpoint(this.#last, task, sequences);
     putCheckpoint(write, this.#scratch, this.#last);
     if (this.#scratch.buffer.length > SCRATCH_BYTES_KEPT) this.#scratch = new ByteWriter(1 << 20);
     failpoint("commit.before-write");
@@ -85,23 +129,6 @@ export class Committer {
     await task.committed();
     failpoint("commit.after-committed");
     return entries;
-  }
-
-  #next(task: Committable, sequences: Record<string, number>): Checkpoint {
-    const last = this.#last;
-    const offsets: Record<string, number> = {};
-    for (const input of task.inputs) offsets[topicPartitionName(input.topic, input.partition)] = input.position;
-    const { rebuildUntil } = last;
-    const pending = rebuildUntil !== undefined && Object.entries(rebuildUntil).some(([name, until]) => (offsets[name] ?? 0) < until);
-    return {
-      format: 1,
-      commit: last.commit + 1,
-      offsets,
-      sequences,
-      streamTimes: { ...task.streamTimes },
-      counters: structuredClone(task.counters),
-      ...(pending && rebuildUntil !== undefined ? { rebuildUntil } : {}),
-    };
   }
 
   /** Forgets an acknowledged batch. Not synced: when it is lost, the batch is delivered again and found to be there. */

@@ -33,12 +33,24 @@ export interface SubTopology {
   readonly sinks: readonly SinkNode[];
 }
 
+/** A topic between two parts of a topology, which the engine makes. */
+export interface InternalTopic {
+  readonly topic: string;
+  /** Names of the sub-topologies that write it. */
+  readonly writtenBy: readonly string[];
+  /** Name of the sub-topology that reads it. */
+  readonly readBy: string;
+  /** As the topology says; undefined: as many as the greatest of those that write it. */
+  readonly partitions: number | undefined;
+}
+
 /** A checked topology, cut into the parts that run. */
 export interface Plan {
   readonly topology: Topology;
   readonly subTopologies: readonly SubTopology[];
   /** Each target once, in the order of the topology. */
   readonly sinks: readonly SinkSpec<never>[];
+  readonly internalTopics: readonly InternalTopic[];
 }
 
 /** The nodes right behind a node, in the order of the topology. */

@@ -112,5 +112,5 @@ export function validate(topology: Topology): Either<NonEmptyArray<PlanError>, P
   const [first, ...rest] = problems;
   if (first !== undefined) return left([first, ...rest]);
   const sinks = topology.nodes.flatMap((node) => (node.kind === "sink" ? [node.spec] : []));
-  return right(Object.freeze({ topology, subTopologies: cut(topology), sinks: Object.freeze(sinks) }));
+  return right(Object.freeze({ topology, subTopologies: cut(topology), sinks: Object.freeze(sinks), internalTopics: Object.freeze([]) }));
 }

@@ -1,15 +1,18 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { isLeft } from "fp-ts/lib/Either.js";
-import { sumCounters, TopologyError } from "../model/index.ts";
+import { TopologyError } from "../model/index.ts";
 import { type Plan, stepsBoundToOnePartition, type SubTopology, validate } from "../plan/index.ts";
-import { silentLogger, type Sink, type SinkConnector, type SinkSpec, systemClock } from "../port/index.ts";
+import { type ClusterLog, isClusterLog, silentLogger, type Sink, type SinkConnector, type SinkSpec, systemClock } from "../port/index.ts";
 import type { Topology } from "../topology/index.ts";
+import { ClusterInstance } from "./cluster-instance.ts";
+import { openTopics } from "./cluster-topics.ts";
 import { DeliveryLane } from "./lane.ts";
 import { logSinks } from "./log-sinks.ts";
 import { openTask, type OpenedTask } from "./open-task.ts";
 import type { InstanceOptions, ResolvedOptions } from "./options.ts";
-import type { CounterStatus, InstanceState, InstanceStatus, TaskStatus } from "./status.ts";
+import { counterStatusOf, taskStatusOf } from "./status-of.ts";
+import type { InstanceState, InstanceStatus } from "./status.ts";
 import { Worker } from "./worker.ts";
 
 const MIB = 1_048_576;
@@ -28,6 +31,11 @@ export function resolveOptions(options: InstanceOptions): ResolvedOptions {
     stopTimeoutMs: 10_000,
     stateCacheBytes: 32 * MIB,
     stateWriteBufferBytes: 32 * MIB,
+    createTopics: false,
+    standbyReplicas: 0,
+    sessionTimeoutMs: 10_000,
+    changelogSweepBytesMin: 16 * MIB,
+    stateCleanupDelayMs: 600_000,
     ...options,
   };
 }
@@ -86,12 +94,21 @@ function connectorFor(name: string, connectors: readonly SinkConnector[]): SinkC
   });
 }
 
-/** Specs by connector, each with its connector: those that were given, and the log for topics. */
-function byConnector(plan: Plan, options: ResolvedOptions): { connector: SinkConnector; specs: SinkSpec<never>[] }[] {
-  const connectors = [...options.connectors, logSinks(options.log, options.partitions)];
+/** Specs by connector, each with its connector. */
+function byConnector(connectors: readonly SinkConnector[], given: readonly SinkSpec<never>[]): { connector: SinkConnector; specs: SinkSpec<never>[] }[] {
   const groups = new Map<string, SinkSpec<never>[]>();
-  for (const spec of plan.sinks) groups.set(spec.connector, [...(groups.get(spec.connector) ?? []), spec]);
+  for (const spec of given) groups.set(spec.connector, [...(groups.get(spec.connector) ?? []), spec]);
   return [...groups].map(([name, specs]) => ({ connector: connectorFor(name, connectors), specs }));
+}
+
+/** Opens sinks, by connector and target. */
+async function openSinks({ topology }: Plan, { logger }: ResolvedOptions, connectors: readonly SinkConnector[], given: readonly SinkSpec<never>[]): Promise<Map<string, Sink>> {
+  const sinks = new Map<string, Sink>();
+  for (const { connector, specs } of byConnector(connectors, given)) {
+    const opened = await connector.open({ topology: topology.name, version: topology.version, logger }, specs);
+    specs.forEach((spec, index) => sinks.set(`${spec.connector}:${spec.target}`, opened[index] as Sink));
+  }
+  return sinks;
 }
 
 class RunningInstance implements Instance {
@@ -123,7 +140,7 @@ class RunningInstance implements Instance {
       lanes.set(name, new DeliveryLane({ target, sink, clock, logger, onChange: () => this.#worker.wake(), onFailure }));
     }
     this.#lanes = lanes;
-    this.#worker = new Worker(tasks, lanes, options, onFailure);
+    this.#worker = new Worker(tasks, lanes, options, { onFailure });
   }
 
   run(): void {
@@ -180,29 +197,13 @@ class RunningInstance implements Instance {
       topology: this.#plan.topology.name,
       version: this.#plan.topology.version,
       startedAt: this.#startedAt,
-      tasks: this.#tasks.map(taskStatus),
-      counters: counterStatus(this.#tasks),
+      tasks: this.#tasks.map(taskStatusOf),
+      counters: counterStatusOf(this.#tasks),
       outbox: [...this.#lanes.values()].map((lane) => lane.status()),
       windowsOpen: this.#tasks.reduce((sum, { task }) => sum + task.windowsOpen, 0),
       failure: this.#failure === undefined ? null : { code: this.#failure.code, message: this.#failure.message },
     };
   }
-}
-
-function taskStatus({ task, committer }: OpenedTask): TaskStatus {
-  const times = Object.values(task.streamTimes);
-  return {
-    id: task.id,
-    inputs: task.inputs.map((input) => ({ topic: input.topic, partition: input.partition, position: input.position, committed: committer.durableOffset(input.topic, input.partition), end: input.endOffset, lag: input.lag })),
-    commitNumber: committer.checkpoint.commit,
-    streamTime: times.length === 0 ? null : Math.max(...times),
-    rebuilding: committer.isRebuilding,
-  };
-}
-
-function counterStatus(tasks: readonly OpenedTask[]): CounterStatus {
-  const commits = tasks.reduce((sum, { committer }) => sum + committer.checkpoint.commit, 0);
-  return { ...sumCounters(tasks.map(({ task }) => task.counters)), commits };
 }
 
 /**
@@ -217,15 +218,12 @@ function counterStatus(tasks: readonly OpenedTask[]): CounterStatus {
 export async function openInstance(topology: Topology, given: InstanceOptions): Promise<Instance> {
   const options = resolveOptions(given);
   const plan = planOf(topology);
+  if (isClusterLog(options.log)) return openClusterInstance(plan, options.log, options);
   const tasks: OpenedTask[] = [];
   try {
     const partitionCounts: number[] = [];
     for (const part of plan.subTopologies) partitionCounts.push(await partitionsOf(part, options));
-    const sinks = new Map<string, Sink>();
-    for (const { connector, specs } of byConnector(plan, options)) {
-      const opened = await connector.open({ topology: topology.name, version: topology.version, logger: options.logger }, specs);
-      specs.forEach((spec, index) => sinks.set(`${spec.connector}:${spec.target}`, opened[index] as Sink));
-    }
+    const sinks = await openSinks(plan, options, [...options.connectors, logSinks(options.log, options.partitions)], plan.sinks);
     for (const [index, part] of plan.subTopologies.entries()) {
       const partitionCount = partitionCounts[index] as number;
       for (let partition = 0; partition < partitionCount; partition++) tasks.push(await openTask({ plan, part, partition, partitionCount }, options));
@@ -237,11 +235,18 @@ export async function openInstance(topology: Topology, given: InstanceOptions): 
   }
 }
 
+/** The same on a cluster, where the group decides which tasks run here. */
+async function openClusterInstance(plan: Plan, log: ClusterLog, options: ResolvedOptions): Promise<Instance> {
+  const parts = await openTopics(plan, log, options);
+  const sinks = await openSinks(plan, options, options.connectors, plan.sinks.filter(({ connector }) => connector !== "log"));
+  return new ClusterInstance({ plan, options, parts, sinks });
+}
+
 /** Forgets a topology: its state is deleted and what its connectors made is dropped. The log stays, so the next start processes it anew. */
 export async function resetTopology(topology: Topology, given: InstanceOptions): Promise<void> {
   const options = resolveOptions(given);
   const plan = planOf(topology);
-  for (const { connector, specs } of byConnector(plan, options)) {
+  for (const { connector, specs } of byConnector([...options.connectors, logSinks(options.log, options.partitions)], plan.sinks)) {
     await connector.reset({ topology: topology.name, version: topology.version, logger: options.logger }, specs);
   }
   // Last, so that a reset that was cut off is done again as a whole.

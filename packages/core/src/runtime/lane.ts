@@ -7,7 +7,12 @@ interface LaneItem {
   readonly entry: OutboxEntry;
   readonly acknowledge: (entry: OutboxEntry) => Promise<void>;
   uncertain: boolean;
+  /** Its task was given up: whoever has it now delivers. */
+  dropped: boolean;
 }
+
+/** How to end the tries of one piece of work. */
+type Ending = "done" | "dropped" | "ended";
 
 const BACKOFF_FIRST_MS = 100;
 const BACKOFF_LAST_MS = 10_000;
@@ -20,6 +25,7 @@ export class DeliveryLane {
   readonly #logger: Logger;
   readonly #onChange: () => void;
   readonly #onFailure: (error: TopologyError) => void;
+  readonly #mayDeliver: () => boolean;
   readonly #queue: LaneItem[] = [];
   readonly #abort = new AbortController();
   #bytes = 0;
@@ -37,6 +43,8 @@ export class DeliveryLane {
     /** Called after each acknowledgement and when the lane comes to rest. */
     readonly onChange: () => void;
     readonly onFailure: (error: TopologyError) => void;
+    /** False while this process may have lost its tasks to another without knowing; always true when absent. */
+    readonly mayDeliver?: () => boolean;
   }) {
     this.target = options.target;
     this.#sink = options.sink;
@@ -44,6 +52,7 @@ export class DeliveryLane {
     this.#logger = options.logger;
     this.#onChange = options.onChange;
     this.#onFailure = options.onFailure;
+    this.#mayDeliver = options.mayDeliver ?? (() => true);
   }
 
   get batches(): number {
@@ -58,10 +67,26 @@ export class DeliveryLane {
   }
 
   push(entry: OutboxEntry, acknowledge: (entry: OutboxEntry) => Promise<void>, uncertain: boolean): void {
-    this.#queue.push({ entry, acknowledge, uncertain: uncertain || entry.replayed });
+    this.#queue.push({ entry, acknowledge, uncertain: uncertain || entry.replayed, dropped: false });
     this.#bytes += entry.batch.bytes.length;
     this.#unsettled = true;
     this.start();
+  }
+
+  /** Forgets what waits of a task that was given up; resolves when nothing of it is on its way any more, or after a while. */
+  async drop(taskId: string, waitMs: number): Promise<void> {
+    const isOfTask = (item: LaneItem): boolean => item.entry.batch.task === taskId;
+    const first = this.#queue[0];
+    for (const item of this.#queue) if (isOfTask(item)) item.dropped = true;
+    for (let index = this.#queue.length - 1; index > 0; index--) {
+      const item = this.#queue[index] as LaneItem;
+      if (!item.dropped) continue;
+      this.#queue.splice(index, 1);
+      this.#bytes -= item.entry.batch.bytes.length;
+    }
+    if (first === undefined || !isOfTask(first)) return;
+    const until = this.#clock.now() + waitMs;
+    while (this.#queue[0] === first && this.#clock.now() < until) await this.#clock.sleep(5);
   }
 
   /** Asks for upkeep even where nothing was delivered, as after a start. */
@@ -85,19 +110,26 @@ export class DeliveryLane {
       if (item === undefined) {
         if (!this.#unsettled) return;
         this.#unsettled = false;
-        if (!(await this.#attempt(() => this.#sink.settle(), "upkeep"))) return;
+        if ((await this.#attempt(() => this.#sink.settle(), "upkeep", () => false)) === "ended") return;
         continue;
       }
-      if (!(await this.#attempt(() => this.#deliver(item), item.entry.batch.token))) return;
+      const ending = await this.#attempt(() => this.#deliver(item), item.entry.batch.token, () => item.dropped);
+      if (ending === "ended") return;
       this.#queue.shift();
       this.#bytes -= item.entry.batch.bytes.length;
-      this.#delivered++;
+      if (ending === "done") this.#delivered++;
       this.#onChange();
     }
   }
 
   async #deliver(item: LaneItem): Promise<void> {
     failpoint("deliver.before-send");
+    if (!this.#mayDeliver()) {
+      throw new TopologyError("LEASE_EXPIRED", "the group has not acknowledged this process for longer than a session: its tasks may be another's by now", {
+        place: this.target,
+        retriable: true,
+      });
+    }
     const uncertain = item.uncertain;
     if (uncertain) this.#uncertain++;
     // From here on the rows may arrive whether or not an answer does.
@@ -108,24 +140,25 @@ export class DeliveryLane {
     failpoint("deliver.after-acknowledge");
   }
 
-  /** Tries until it works, with growing pauses; false where the lane is being stopped or the sink refused for good. */
-  async #attempt(work: () => Promise<void>, what: string): Promise<boolean> {
+  /** Tries until it works, with growing pauses; `ended` where the lane is being stopped or the sink refused for good. */
+  async #attempt(work: () => Promise<void>, what: string, isDropped: () => boolean): Promise<Ending> {
     for (let pauseMs = BACKOFF_FIRST_MS; ; pauseMs = Math.min(pauseMs * 2, BACKOFF_LAST_MS)) {
       try {
+        if (isDropped()) return "dropped";
         await work();
         this.#lastError = null;
-        return true;
+        return "done";
       } catch (cause) {
         const error = cause instanceof TopologyError ? cause : new TopologyError("SINK_FAILED", String(cause), { place: this.target, cause });
         this.#lastError = `${error.code}: ${error.message}`;
         if (!error.retriable) {
           this.#abort.abort();
           this.#onFailure(error);
-          return false;
+          return "ended";
         }
         this.#logger.warn({ sink: this.target, what, code: error.code, error: error.message, retryInMs: pauseMs }, "delivery failed, will be tried again");
         await this.#clock.sleep(pauseMs, this.#abort.signal);
-        if (this.#abort.signal.aborted) return false;
+        if (this.#abort.signal.aborted) return "ended";
       }
     }
   }

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Checkpoint } from "../commit/checkpoint.ts";
-import { Committer, recover } from "../commit/commit.ts";
+import { Committer, recover, type TaskCommitter } from "../commit/commit.ts";
 import type { OutboxEntry } from "../commit/outbox.ts";
 import { makeCounters, TopologyError, topicPartitionName } from "../model/index.ts";
 import { isRebuildable, type Plan, type SubTopology } from "../plan/index.ts";
@@ -16,7 +16,7 @@ import type { ResolvedOptions } from "./options.ts";
 /** A task with everything that belongs to it. */
 export interface OpenedTask {
   readonly task: Task;
-  readonly committer: Committer;
+  readonly committer: TaskCommitter;
   readonly backend: StateBackend;
   /** Sealed in a former life and not acknowledged. */
   readonly outbox: readonly OutboxEntry[];
@@ -31,14 +31,16 @@ export interface TaskPlace {
   readonly partitionCount: number;
 }
 
-const DAMAGED_MARK = "DAMAGED";
+/** The end of the name of a file beside a state folder that says that it is damaged. */
+export const DAMAGED_MARK = "DAMAGED";
 
 /** Marks a task's state as damaged, so that the next start rebuilds it. */
 export async function markDamaged(dir: string, message: string): Promise<void> {
   await writeFile(`${dir}.${DAMAGED_MARK}`, `${message}\n`);
 }
 
-async function setAside(dir: string): Promise<string> {
+/** Renames a damaged state folder; tells to what. */
+export async function setAside(dir: string): Promise<string> {
   for (let count = 1; ; count++) {
     const target = `${dir}.damaged-${count}`;
     if (existsSync(target)) continue;

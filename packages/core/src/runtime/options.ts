@@ -27,7 +27,26 @@ export interface InstanceOptions {
   /** LevelDB's block cache and write buffer a task, in bytes; 32 MiB and 32 MiB when absent. */
   readonly stateCacheBytes?: number;
   readonly stateWriteBufferBytes?: number;
+  /** On a cluster: creates the topics that are read or written where they are absent, instead of refusing. */
+  readonly createTopics?: boolean;
+  /** On a cluster: replicas of the topics that are created; the broker's default when absent. */
+  readonly replicationFactor?: number;
+  /** On a cluster: how many other instances keep a copy of each task's state; 0 when absent. */
+  readonly standbyReplicas?: number;
+  /** On a cluster: without a heartbeat for this long an instance's tasks go to others; 10 s when absent. */
+  readonly sessionTimeoutMs?: number;
+  /** On a cluster: where other instances reach this one's interactive queries. */
+  readonly advertisedUrl?: string;
+  /** On a cluster: changes in bytes after which a changelog is cleaned at the earliest; 16 MiB when absent. */
+  readonly changelogSweepBytesMin?: number;
+  /** On a cluster: local state of a task that runs elsewhere is removed after this long; 10 minutes when absent. */
+  readonly stateCleanupDelayMs?: number;
 }
 
 /** The options with every default filled in. */
-export type ResolvedOptions = Required<Omit<InstanceOptions, "logger" | "clock">> & { readonly logger: Logger; readonly clock: Clock };
+export type ResolvedOptions = Required<Omit<InstanceOptions, "logger" | "clock" | "replicationFactor" | "advertisedUrl">> & {
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly replicationFactor?: number;
+  readonly advertisedUrl?: string;
+};

@@ -44,6 +44,23 @@ export interface CounterStatus extends Readonly<Omit<TaskCounters, "written" | "
   readonly commits: number;
 }
 
+/** How this process stands in its group. */
+export interface ClusterStatus {
+  readonly memberId: string | null;
+  readonly generation: number;
+  /** Assignments since the start. */
+  readonly rebalances: number;
+  readonly standby: readonly string[];
+  /** Tasks whose stores are being restored, with offsets of their changelogs. */
+  readonly restoring: readonly { readonly id: string; readonly position: number; readonly end: number }[];
+  /** Transactions that failed and whose tasks were opened again, since the start. */
+  readonly abortedTransactions: number;
+  /** Tasks that another process took over, as their producers found out, since the start. */
+  readonly fencedTasks: number;
+  /** Where each task of the topology answers queries, as of the last assignment. */
+  readonly owners: Readonly<Record<string, string | null>>;
+}
+
 /** How an instance stands. */
 export interface InstanceStatus {
   readonly state: InstanceState;
@@ -56,5 +73,7 @@ export interface InstanceStatus {
   readonly outbox: readonly OutboxStatus[];
   /** Windows held in memory. */
   readonly windowsOpen: number;
+  /** Only on a cluster. */
+  readonly cluster?: ClusterStatus;
   readonly failure: { readonly code: string; readonly message: string } | null;
 }

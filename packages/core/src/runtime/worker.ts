@@ -4,6 +4,7 @@
  * A commit's write goes on while the task processes the next records (facts: 24 % of a plain loop was waiting for it); the next commit waits for it.
  */
 import { TopologyError, topicPartitionName } from "../model/index.ts";
+import { isClusterLog } from "../port/index.ts";
 import type { TaskInput } from "../task/input.ts";
 import type { DeliveryLane } from "./lane.ts";
 import { markDamaged, type OpenedTask } from "./open-task.ts";
@@ -14,6 +15,7 @@ const FETCH_RECORDS_MAX = 5_000;
 const FETCH_BYTES_MAX = 4 * 1_048_576;
 const FETCH_RETRIES_MAX = 10;
 const IDLE_WAIT_MS = 1_000;
+const IDLE_COMMIT_MS = 500;
 
 interface WorkerTask {
   readonly opened: OpenedTask;
@@ -21,31 +23,93 @@ interface WorkerTask {
   commit: Promise<void> | undefined;
   /** When the first uncommitted record was processed. */
   dirtySince: number | undefined;
+  /** When it last processed or committed something. */
+  movedAt: number;
+  /** Asked to go: with a last commit, or as it stands. */
+  leaving: { readonly commit: boolean; readonly done: () => void } | undefined;
+  /** Its last commit failed: nothing of its memory may be used any more. */
+  failed: boolean;
+}
+
+/** What becomes of failures. */
+export interface WorkerHandlers {
+  /** The instance cannot go on. */
+  readonly onFailure: (error: TopologyError) => void;
+  /** A task's commit or store failed: true where that task alone is opened again. */
+  readonly onTaskFailure?: (opened: OpenedTask, error: TopologyError) => boolean;
+}
+
+function asTopologyError(cause: unknown): TopologyError {
+  if (cause instanceof TopologyError) return cause;
+  return new TopologyError("TASK_FAILED", cause instanceof Error ? cause.message : String(cause), { cause, cure: "this looks like a bug: please report it with the log" });
 }
 
 export class Worker {
   readonly #tasks: WorkerTask[];
   readonly #lanes: ReadonlyMap<string, DeliveryLane>;
   readonly #options: ResolvedOptions;
-  readonly #onFailure: (error: TopologyError) => void;
+  readonly #handlers: WorkerHandlers;
+  readonly #isRemote: boolean;
   #stopping = false;
+  #ended = false;
   #loop: Promise<void> | undefined;
   #wake: (() => void) | undefined;
   #woken = false;
   readonly #drains: (() => void)[] = [];
 
-  constructor(opened: readonly OpenedTask[], lanes: ReadonlyMap<string, DeliveryLane>, options: ResolvedOptions, onFailure: (error: TopologyError) => void) {
-    this.#tasks = opened.map((task) => ({ opened: task, fetches: new Map(), commit: undefined, dirtySince: undefined }));
+  constructor(opened: readonly OpenedTask[], lanes: ReadonlyMap<string, DeliveryLane>, options: ResolvedOptions, handlers: WorkerHandlers) {
     this.#lanes = lanes;
     this.#options = options;
-    this.#onFailure = onFailure;
+    this.#handlers = handlers;
+    this.#isRemote = isClusterLog(options.log);
+    this.#tasks = opened.map((task) => this.#take(task));
+  }
+
+  #take(opened: OpenedTask): WorkerTask {
+    return { opened, fetches: new Map(), commit: undefined, dirtySince: undefined, movedAt: this.#options.clock.now(), leaving: undefined, failed: false };
+  }
+
+  /** Takes a running task on. */
+  add(opened: OpenedTask): void {
+    this.#tasks.push(this.#take(opened));
+    this.wake();
+  }
+
+  /** Lets go of a task, between two of its records; with `commit`, what it has processed is committed first. A task that is not here is no error. */
+  remove(opened: OpenedTask, options: { readonly commit: boolean }): Promise<void> {
+    const task = this.#tasks.find((other) => other.opened === opened);
+    if (task === undefined) return Promise.resolve();
+    return new Promise((done) => {
+      task.leaving = { commit: options.commit, done };
+      this.wake();
+      if (this.#loop === undefined || this.#ended) void this.#letGo(task);
+    });
+  }
+
+  async #letGo(task: WorkerTask): Promise<void> {
+    const { leaving, opened } = task;
+    await task.commit;
+    if (leaving?.commit === true && !task.failed && opened.task.state === "running" && this.#hasWork(task)) {
+      await this.#commit(task);
+      await task.commit;
+    }
+    const index = this.#tasks.indexOf(task);
+    if (index >= 0) this.#tasks.splice(index, 1);
+    leaving?.done();
+  }
+
+  #hasWork({ opened }: WorkerTask): boolean {
+    return opened.task.uncommitted > 0 || opened.committer.wantsIdleCommit(opened.task);
   }
 
   start(): void {
     const unsubscribe = this.#options.log.onAppend(() => this.wake());
     this.#loop = this.#run()
       .catch((cause: unknown) => this.#fail(cause))
-      .finally(unsubscribe);
+      .finally(() => {
+        this.#ended = true;
+        unsubscribe();
+      });
   }
 
   /** Ends a pause: something was appended, delivered or asked for. */
@@ -74,9 +138,12 @@ export class Worker {
     while (!this.#stopping) {
       this.#woken = false;
       let progressed = false;
-      for (const task of this.#tasks) {
+      for (const task of [...this.#tasks]) {
         if (this.#stopping) break;
-        if (await this.#step(task)) progressed = true;
+        if (task.leaving !== undefined) {
+          await this.#letGo(task);
+          progressed = true;
+        } else if (!task.failed && (await this.#guarded(task))) progressed = true;
       }
       // Timers, sockets and the status server get their turn.
       await new Promise<void>((resolve) => setImmediate(resolve));
@@ -86,12 +153,31 @@ export class Worker {
       }
       await this.#pause();
     }
-    for (const task of this.#tasks) {
-      if (task.opened.task.state !== "running") continue;
-      await task.commit;
-      if (task.opened.task.uncommitted > 0) await this.#commit(task);
-      await task.commit;
+    for (const task of [...this.#tasks]) {
+      if (task.leaving !== undefined) await this.#letGo(task);
+      else if (task.opened.task.state === "running" && !task.failed) {
+        await task.commit;
+        if (!task.failed && this.#hasWork(task)) await this.#commit(task);
+        await task.commit;
+      }
     }
+  }
+
+  /** A turn whose failure may be the task's own. */
+  async #guarded(task: WorkerTask): Promise<boolean> {
+    try {
+      return await this.#step(task);
+    } catch (cause) {
+      if (cause instanceof TopologyError && cause.code === "STATE_CORRUPT" && this.#isOwnFailure(task, cause)) return true;
+      throw cause;
+    }
+  }
+
+  #isOwnFailure(task: WorkerTask, error: TopologyError): boolean {
+    if (task.failed) return true;
+    if (this.#handlers.onTaskFailure?.(task.opened, error) !== true) return false;
+    task.failed = true;
+    return true;
   }
 
   /** One turn of a task: true where it moved. */
@@ -104,7 +190,13 @@ export class Worker {
       if (processed > 0) task.dirtySince ??= clock.now();
     }
     const { uncommitted } = task.opened.task;
-    if (uncommitted === 0 || task.dirtySince === undefined) return processed > 0;
+    if (processed > 0) task.movedAt = clock.now();
+    if (uncommitted === 0 || task.dirtySince === undefined) {
+      if (processed > 0 || task.commit !== undefined) return processed > 0;
+      const isDue = this.#drains.length > 0 || clock.now() - task.movedAt >= IDLE_COMMIT_MS;
+      if (isDue && task.opened.committer.wantsIdleCommit(task.opened.task)) await this.#commit(task);
+      return false;
+    }
     const isIdle = processed === 0 && this.#drains.length > 0;
     if (uncommitted >= commitRecordsMax || isIdle || clock.now() - task.dirtySince >= commitIntervalMs) {
       await this.#commit(task);
@@ -132,9 +224,12 @@ export class Worker {
         fetch = this.#fetch(input).finally(() => task.fetches.delete(input));
         task.fetches.set(input, fetch);
         // Whoever awaits it sees the error; until then it must not count as unhandled.
-        fetch.catch(() => {});
+        fetch.catch((cause: unknown) => {
+          if (this.#isRemote && !task.failed && task.leaving === undefined && !this.#stopping) this.#fail(cause);
+        });
       }
-      if (input.head === undefined) await fetch;
+      // Another machine's log may take its time: other tasks go on, and the records wake the loop.
+      if (input.head === undefined && !this.#isRemote) await fetch;
     }
   }
 
@@ -144,7 +239,10 @@ export class Worker {
       try {
         const limits = { recordsMax: FETCH_RECORDS_MAX, bytesMax: FETCH_BYTES_MAX };
         const { records, nextOffset, endOffset } = await log.fetch(input.topic, input.partition, input.fetchOffset, limits);
-        return input.offer(records, nextOffset, endOffset);
+        const hadMore = nextOffset > input.fetchOffset;
+        input.offer(records, nextOffset, endOffset);
+        if (this.#isRemote && hadMore) this.wake();
+        return;
       } catch (cause) {
         if (!(cause instanceof TopologyError) || !cause.retriable || attempt >= FETCH_RETRIES_MAX) throw cause;
         logger.warn({ input: topicPartitionName(input.topic, input.partition), code: cause.code, error: cause.message }, "fetch failed, will be tried again");
@@ -155,12 +253,19 @@ export class Worker {
 
   async #commit(task: WorkerTask): Promise<void> {
     await task.commit;
+    if (task.failed) return;
     task.dirtySince = undefined;
+    task.movedAt = this.#options.clock.now();
     const { task: running, committer } = task.opened;
     const work = committer.commit(running).then((entries) => {
       for (const entry of entries) this.lane(entry.batch.connector, entry.batch.target).push(entry, (done) => committer.acknowledge(done), false);
+      task.movedAt = this.#options.clock.now();
     });
-    task.commit = work.catch((cause: unknown) => this.#fail(cause)).finally(() => {
+    const failed = (cause: unknown): void => {
+      const error = asTopologyError(cause);
+      if (!this.#isOwnFailure(task, error)) this.#fail(error);
+    };
+    task.commit = work.catch(failed).finally(() => {
       task.commit = undefined;
       this.wake();
     });
@@ -210,17 +315,16 @@ export class Worker {
 
   #fail(cause: unknown): void {
     this.#stopping = true;
-    const error =
-      cause instanceof TopologyError ? cause : new TopologyError("TASK_FAILED", cause instanceof Error ? cause.message : String(cause), { cause, cure: "this looks like a bug: please report it with the log" });
+    const error = asTopologyError(cause);
     for (const { opened } of this.#tasks) if (opened.task.state === "running") opened.task.enter("failed");
     this.wake();
     if (error.code === "STATE_CORRUPT") {
       // Which task's store it was is in the error's place only; all are checked value by value when they are rebuilt.
       void Promise.all(this.#tasks.flatMap(({ opened }) => (opened.dir === null ? [] : [markDamaged(opened.dir, error.message)])))
         .catch(() => {})
-        .then(() => this.#onFailure(error));
+        .then(() => this.#handlers.onFailure(error));
       return;
     }
-    this.#onFailure(error);
+    this.#handlers.onFailure(error);
   }
 }

@@ -17,6 +17,7 @@ export type {
 } from "./column.ts";
 export { c, type BigInteger, type Columns, type MapKey, type Moment, type SmallInteger } from "./columns.ts";
 export { compileDecoder, PAYLOAD_BYTES_MAX, type DecodeLimits } from "./decoder.ts";
+export { exact, type ExactValues } from "./exact.ts";
 export { compileJsonEncoder } from "./json-encoder.ts";
 export { compileKeyEncoder } from "./key-encoder.ts";
 export { ddlColumns, record, type Fields, type FieldsIn, type FieldsOut, type Infer, type InferInput, type RecordSchema, type SchemaColumn } from "./record-schema.ts";

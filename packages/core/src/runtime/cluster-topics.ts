@@ -1,0 +1,144 @@
+import { TopologyError } from "../model/index.ts";
+import { type Plan, stepsBoundToOnePartition, type SubTopology } from "../plan/index.ts";
+import type { ClusterLog, TopicDescription } from "../port/index.ts";
+import type { ResolvedOptions } from "./options.ts";
+
+/** A sub-topology with its tasks and its changelog. */
+export interface ClusterPart {
+  readonly part: SubTopology;
+  readonly partitionCount: number;
+  readonly changelog: string;
+}
+
+/** A name as Kafka allows it; the parts of a name are joined by `+` here, which Kafka does not. */
+function kafkaName(name: string): string {
+  return name.replaceAll("+", "__");
+}
+
+/** The topic that holds the state of a part's tasks. */
+export function changelogTopic(plan: Plan, part: SubTopology): string {
+  return `${plan.topology.name}-${kafkaName(part.name)}-changelog`;
+}
+
+/** The transactional id of a task: who opens a producer with it owns the task. */
+export function transactionalIdOf(topology: string, taskId: string): string {
+  // No name holds a colon, so that no two tasks share an id.
+  return `${topology}:${taskId}`;
+}
+
+/** What a changelog must be: kept until the engine itself drops what is dead. */
+const CHANGELOG_CONFIG: Readonly<Record<string, string>> = { "cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1" };
+
+function mismatch(code: "TOPIC_MISMATCH" | "CHANGELOG_MISMATCH", topic: string, message: string, cure: string): TopologyError {
+  return new TopologyError(code, message, { place: `topic ${topic}`, cure });
+}
+
+function checkChangelog({ topic, partitions, config }: TopicDescription, part: SubTopology, partitionCount: number): void {
+  if (partitions !== partitionCount) {
+    throw mismatch(
+      "TOPIC_MISMATCH",
+      topic,
+      `the state of ${part.name} is spread over ${partitions} partitions, but its topics have ${partitionCount} now: a key's state and its records would be in different tasks`,
+      "give the topics their former number of partitions back (in new topics), or reset the topology so that the state is made again from the log",
+    );
+  }
+  for (const [name, wanted] of Object.entries(CHANGELOG_CONFIG)) {
+    const found = config[name];
+    if (found === undefined || found === wanted) continue;
+    throw mismatch("CHANGELOG_MISMATCH", topic, `${name} is ${found}, so the broker would drop state`, `set it to ${wanted}: kafka-configs --alter --entity-type topics --entity-name ${topic} --add-config ${name}=${wanted}`);
+  }
+}
+
+async function countOf(log: ClusterLog, topic: string, wanted: number | undefined, options: ResolvedOptions): Promise<number> {
+  const known = await log.partitionCount(topic);
+  if (known !== undefined) return known;
+  if (wanted === undefined) {
+    throw new TopologyError("TOPIC_NOT_FOUND", `topic "${topic}" does not exist`, { place: topic, cure: "create it, or let it be created: `--create-topics`, or createTopics: true" });
+  }
+  await log.createTopics([{ topic, partitions: wanted, ...replication(options) }]);
+  return wanted;
+}
+
+function replication({ replicationFactor }: ResolvedOptions): { replicationFactor?: number } {
+  return replicationFactor === undefined ? {} : { replicationFactor };
+}
+
+function internalTopic(plan: Plan, topic: string): Plan["internalTopics"][number] | undefined {
+  return plan.internalTopics.find((other) => other.topic === topic);
+}
+
+/** How many partitions a topic that is read gets where it does not exist yet; undefined where it must exist. */
+function wantedCount(plan: Plan, part: SubTopology, topic: string, counts: ReadonlyMap<string, number>, options: ResolvedOptions): number | undefined {
+  const internal = internalTopic(plan, topic);
+  if (internal !== undefined) return internal.partitions ?? Math.max(...internal.writtenBy.map((name) => counts.get(name) ?? 1));
+  if (!options.createTopics) return undefined;
+  return stepsBoundToOnePartition(part).length > 0 ? 1 : options.partitions;
+}
+
+function checkCounts(part: SubTopology, counts: readonly number[]): number {
+  const [count = 1] = counts;
+  if (counts.some((other) => other !== count)) {
+    throw mismatch("TOPIC_MISMATCH", part.topics.join(", "), `the topics of sub-topology ${part.name} have different numbers of partitions (${counts.join(", ")})`, "topics that are read together need the same number of partitions");
+  }
+  const bound = count > 1 ? stepsBoundToOnePartition(part) : [];
+  if (bound.length === 0) return count;
+  throw mismatch(
+    "TOPIC_MISMATCH",
+    part.topics.join(", "),
+    `with ${count} partitions, ${bound.join(" and ")} would keep separate state in each, and results would be wrong`,
+    'say by which field the topic is keyed, as in cast(..., { partitionedBy: "deviceId" }), bring equal keys together with .repartition(...), or use one partition',
+  );
+}
+
+/**
+ * Checks and creates the topics of a topology: those it reads must exist (or may be created), with partition counts that fit; changelogs and repartition topics are
+ * created where they are absent, and must be what the engine needs where they exist. Throws TOPIC_NOT_FOUND, TOPIC_MISMATCH, CHANGELOG_MISMATCH.
+ */
+export async function openTopics(plan: Plan, log: ClusterLog, options: ResolvedOptions): Promise<ClusterPart[]> {
+  const parts = new Map<string, ClusterPart>();
+  const counts = new Map<string, number>();
+  // A part behind a repartition comes after the parts that write it.
+  const left = [...plan.subTopologies];
+  while (left.length > 0) {
+    const index = left.findIndex((part) => part.topics.every((topic) => internalTopic(plan, topic)?.writtenBy.every((name) => counts.has(name)) !== false));
+    const [part] = left.splice(Math.max(0, index), 1) as [SubTopology];
+    const found: number[] = [];
+    for (const topic of part.topics) found.push(await countOf(log, topic, wantedCount(plan, part, topic, counts, options), options));
+    const partitionCount = checkCounts(part, found);
+    counts.set(part.name, partitionCount);
+    parts.set(part.name, { part, partitionCount, changelog: await openChangelog(plan, part, partitionCount, log, options) });
+  }
+  for (const spec of plan.sinks) if (spec.connector === "log") await countOf(log, spec.target, wantedOutput(plan, spec.target, options), options);
+  return plan.subTopologies.map((part) => parts.get(part.name) as ClusterPart);
+}
+
+function wantedOutput(plan: Plan, topic: string, options: ResolvedOptions): number | undefined {
+  return options.createTopics || internalTopic(plan, topic) !== undefined ? options.partitions : undefined;
+}
+
+async function openChangelog(plan: Plan, part: SubTopology, partitionCount: number, log: ClusterLog, options: ResolvedOptions): Promise<string> {
+  const topic = changelogTopic(plan, part);
+  if ((await log.partitionCount(topic)) === undefined) {
+    await log.createTopics([{ topic, partitions: partitionCount, config: CHANGELOG_CONFIG, ...replication(options) }]);
+  }
+  const description = await log.describeTopic(topic);
+  if (description !== undefined) checkChangelog(description, part, partitionCount);
+  return topic;
+}
+
+/** Throws TOPIC_MISMATCH where a topic that is read has got more partitions since: their records would be read by nobody. */
+export async function checkPartitionCounts(parts: readonly ClusterPart[], log: ClusterLog): Promise<void> {
+  for (const { part, partitionCount } of parts) {
+    for (const topic of part.topics) {
+      const now = await log.partitionCount(topic);
+      if (now === undefined) throw new TopologyError("TOPIC_NOT_FOUND", `topic "${topic}" has been deleted while it was read`, { place: topic, cure: "make it again, and reset the topology if it is to start anew" });
+      if (now === partitionCount) continue;
+      throw mismatch(
+        "TOPIC_MISMATCH",
+        topic,
+        `it had ${partitionCount} partitions at the start and has ${now} now: keys have moved between partitions, but their state has not`,
+        "reset the topology so that the state is made again over all partitions, or write to a topic with the former number of partitions",
+      );
+    }
+  }
+}
