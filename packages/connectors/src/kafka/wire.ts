@@ -74,6 +74,8 @@ export interface WireFetchedPartition {
   readonly lastStableOffset: number;
   readonly logStartOffset: number;
   readonly abortedTransactions: readonly { readonly producerId: bigint; readonly firstOffset: number }[];
+  /** With a rack id: the broker that is nearer, which must be asked instead, for the answer then holds no records; -1: none. */
+  readonly preferredReplica: number;
   /** Whole record batches as they stand in the log; the last may be cut short. */
   readonly records: Buffer;
 }
