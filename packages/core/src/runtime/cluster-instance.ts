@@ -249,7 +249,9 @@ export class ClusterInstance implements Instance {
     await this.#fleet.close();
     await this.#worker.stop();
     await Promise.all([...this.#lanes.values()].map((lane) => lane.stop()));
-    await Promise.race([this.#joining, clock.sleep(stopTimeoutMs)]);
+    const waited = new AbortController();
+    await Promise.race([this.#joining, clock.sleep(stopTimeoutMs, waited.signal)]);
+    waited.abort();
     try {
       await this.#membership?.leave();
       await forgetMember(this.#dir);
@@ -266,6 +268,8 @@ export class ClusterInstance implements Instance {
     this.#options.logger.error({ code: error.code, place: error.place, error: error.message }, "the instance failed");
     this.#resolveFailed(error);
     void this.#worker.stop();
+    // Others may fare better (another disk, another version): they must not wait for this process to end.
+    this.#membership?.leave().catch(() => {});
   }
 
   status(): InstanceStatus {

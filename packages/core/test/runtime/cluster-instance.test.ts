@@ -1,0 +1,177 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import t from "tap";
+import { c, type ClusterLog, count, defineTopology, hours, type Instance, openInstance, record, sum, topic, type Topology, tumbling } from "@iot-topology/core";
+import { collect, type CollectConnector, collectConnector, memoryCluster } from "@iot-topology/core/testing";
+
+const Event = record("Event", { id: c.string(), seq: c.uint64(), value: c.float64(), at: c.dateTime64(3, "UTC") });
+
+function folder(t: { teardown(end: () => void): void }): string {
+  const dir = mkdtempSync(join(tmpdir(), "iot-topology-cluster-"));
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+const topology: Topology = defineTopology("plant", (b) => {
+  const dead = b.deadLetter("dead");
+  dead.sink(collect("dead"));
+  const unique = b.source("events").cast(Event, { timestamp: "at", partitionedBy: "id", onError: dead }).dedup("seen", { by: ["id", "seq"] });
+  unique.sink(collect("history"), topic("clean", Event, { key: ({ id }) => id }));
+  unique.groupBy("id").windowed(tumbling(hours(1), { grace: "unbounded" })).aggregate("hourly", { n: count(), total: sum("value") }).sink(collect("hourly"));
+});
+
+/** A stream with repeats and nonsense, and what any right run makes of it. */
+function makeEvents(n: number, seed: number) {
+  let state = seed;
+  const random = (below: number) => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+  const records: { key: string; value: string; timestamp: number }[] = [];
+  const seen = new Set<string>();
+  const hourly = new Map<string, { n: number; total: number }>();
+  let nonsense = 0;
+  for (let i = 0; i < n; i++) {
+    const id = `d${random(17)}`;
+    const seq = random(n / 5);
+    const at = (seq * 7_919) % hours(20);
+    if (random(25) === 0) {
+      nonsense++;
+      records.push({ key: id, value: "{", timestamp: i });
+      continue;
+    }
+    records.push({ key: id, value: JSON.stringify({ id, seq, value: seq % 100, at }), timestamp: i });
+    if (seen.has(`${id}/${seq}`)) continue;
+    seen.add(`${id}/${seq}`);
+    const name = `${id}@${at - (at % hours(1))}`;
+    const known = hourly.get(name) ?? { n: 0, total: 0 };
+    hourly.set(name, { n: known.n + 1, total: known.total + (seq % 100) });
+  }
+  return { records, seen, hourly, nonsense };
+}
+
+const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number => (a < b ? -1 : 1);
+
+function check(t: { same: typeof import("tap").t.same; equal: typeof import("tap").t.equal }, sink: CollectConnector, cluster: ReturnType<typeof memoryCluster>, expected: ReturnType<typeof makeEvents>): void {
+  const history = sink.values("history").map((v) => `${(v as { id: string }).id}/${(v as { seq: bigint }).seq}`);
+  t.same([...history].sort(), [...expected.seen].sort(), "history holds each event once");
+  const clean = cluster.recordsOf("clean").map(({ value }) => JSON.parse(String(value)) as { id: string; seq: number });
+  t.same(clean.map(({ id, seq }) => `${id}/${seq}`).sort(), [...expected.seen].sort(), "the output topic holds each event once");
+  t.equal(sink.values("dead").length, expected.nonsense, "each refused record is a dead letter once");
+  const last = new Map<string, { n: number; total: number; updates: number }>();
+  for (const row of sink.values("hourly") as { id: string; window_start: number; n: number; total: number; updates: number }[]) {
+    const name = `${row.id}@${row.window_start}`;
+    if ((last.get(name)?.updates ?? 0) < row.updates) last.set(name, row);
+  }
+  t.same(new Map([...last].sort(byName).map(([name, { n, total }]) => [name, { n, total }])), new Map([...expected.hourly].sort(byName)), "windows equal the model's");
+}
+
+const open = (log: ClusterLog, sink: CollectConnector, stateDir: string | null, more: object = {}): Promise<Instance> =>
+  openInstance(topology, { log, connectors: [sink], stateDir, createTopics: true, partitions: 4, commitRecordsMax: 100, commitIntervalMs: 5, sessionTimeoutMs: 1_000, ...(process.env["DEBUG_TEST"] === undefined ? {} : { logger: Object.fromEntries(["debug", "info", "warn", "error"].map((level) => [level, (fields: object, message: string) => process.stderr.write(`${level} ${message} ${JSON.stringify(fields)}\n`)])) as never }), ...more });
+
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
+t.test("two processes share the tasks, one leaves, and what comes out is the model's", async (t) => {
+  const cluster = memoryCluster();
+  t.teardown(() => cluster.close());
+  const sink = collectConnector();
+  const expected = makeEvents(6_000, 1);
+  const first = await open(cluster.connect(), sink, folder(t));
+  first.run();
+  const feeder = cluster.connect();
+  await feeder.append("events", expected.records.slice(0, 2_000));
+  const second = await open(cluster.connect(), sink, folder(t));
+  second.run();
+  await feeder.append("events", expected.records.slice(2_000, 4_000));
+    await until(() => first.status().tasks.length === 2 && second.status().tasks.length === 2);
+  await second.drain();
+  t.equal(first.status().tasks.length, 2, "tasks are shared equally");
+  t.equal(second.status().tasks.length, 2);
+  await first.stop();
+  await feeder.append("events", expected.records.slice(4_000));
+  await second.drain();
+  t.equal(second.status().tasks.length, 4, "the one that stays has all tasks");
+  check(t, sink, cluster, expected);
+  await second.stop();
+});
+
+t.test("a process that dies loses nothing and doubles nothing, whichever request it died in", async (t) => {
+  for (const [operation, moment] of [["produce", "after"], ["end", "before"], ["end", "after"], ["offsets", "after"]] as const) {
+    const cluster = memoryCluster();
+    t.teardown(() => cluster.close());
+    const sink = collectConnector();
+    const expected = makeEvents(4_000, 7);
+    const feeder = cluster.connect();
+    const dyingLog = cluster.connect();
+    const dying = await open(dyingLog, sink, null);
+    dying.run();
+    await feeder.append("events", expected.records.slice(0, 2_000));
+    await until(() => dying.status().counters.commits > 8);
+    cluster.failNext(dyingLog, operation, moment, 2);
+    await until(() => cluster.faultsLeft() === 0);
+    cluster.crash(dyingLog);
+    const next = await open(cluster.connect(), sink, folder(t));
+    next.run();
+    await feeder.append("events", expected.records.slice(2_000));
+    await until(() => next.status().tasks.length === 4);
+    await next.drain();
+    check(t, sink, cluster, expected);
+    await next.stop();
+  }
+});
+
+t.test("a zombie that wakes up commits nothing and gets its share back", async (t) => {
+  const cluster = memoryCluster();
+  t.teardown(() => cluster.close());
+  const sink = collectConnector();
+  const expected = makeEvents(6_000, 3);
+  const feeder = cluster.connect();
+  const zombieLog = cluster.connect();
+  const zombie = await open(zombieLog, sink, folder(t));
+  zombie.run();
+  await feeder.append("events", expected.records.slice(0, 2_000));
+  await until(() => zombie.status().counters.commits > 4);
+  const other = await open(cluster.connect(), sink, folder(t));
+  cluster.pause(zombieLog);
+  other.run();
+  await feeder.append("events", expected.records.slice(2_000, 4_000));
+  await until(() => other.status().tasks.length === 4);
+  cluster.resume(zombieLog);
+  await feeder.append("events", expected.records.slice(4_000));
+  await until(() => zombie.status().tasks.length === 2);
+  await other.drain();
+  check(t, sink, cluster, expected);
+  await zombie.stop();
+  await other.stop();
+});
+
+t.test("a store is restored on another machine, a standby copy makes it short, and a cleaned changelog is enough", async (t) => {
+  const cluster = memoryCluster();
+  t.teardown(() => cluster.close());
+  const sink = collectConnector();
+  const expected = makeEvents(6_000, 5);
+  const feeder = cluster.connect();
+  const first = await open(cluster.connect(), sink, folder(t), { standbyReplicas: 1, changelogSweepBytesMin: 20_000 });
+  first.run();
+  await feeder.append("events", expected.records.slice(0, 2_000));
+  const second = await open(cluster.connect(), sink, folder(t), { standbyReplicas: 1, changelogSweepBytesMin: 20_000 });
+  second.run();
+  await feeder.append("events", expected.records.slice(2_000, 5_000));
+  await until(() => (second.status().cluster?.standby.length ?? 0) === 2 && second.status().tasks.length === 2);
+  await second.drain();
+  const starts = await Promise.all([0, 1, 2, 3].map(async (partition) => (await feeder.offsets("plant-events-changelog", partition)).start));
+  t.ok(starts.every((start) => start > 0), `changelogs are cleaned (they start at ${starts.join(", ")})`);
+  await first.stop();
+  await second.stop();
+  const third = await open(cluster.connect(), sink, folder(t), { changelogSweepBytesMin: 20_000 });
+  third.run();
+  await feeder.append("events", expected.records.slice(5_000));
+  await until(() => third.status().tasks.length === 4);
+  await third.drain();
+  check(t, sink, cluster, expected);
+  await third.stop();
+});
