@@ -33,6 +33,7 @@ export interface BrokerSetup {
   readonly advertisedPort: number;
   readonly properties: Readonly<Record<string, string>>;
   readonly heapMb: number;
+  readonly jit: "quick" | "full";
 }
 
 /** A broker that can be killed and started again on its data. */
@@ -90,7 +91,7 @@ export async function answers(port: number): Promise<boolean> {
   });
 }
 
-const java = (heapMb: number): string[] => [`-Xms${Math.min(heapMb, 128)}m`, `-Xmx${heapMb}m`, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true"];
+const java = (heapMb: number, jit: "quick" | "full"): string[] => [`-Xms${Math.min(heapMb, 128)}m`, `-Xmx${heapMb}m`, ...(jit === "quick" ? ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"] : ["-XX:+UseG1GC"]), "-Xshare:auto", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true"];
 
 /** Writes the properties and formats the data folder, unless it holds a broker already. */
 async function prepare({ java: program, libs }: KafkaDistribution, setup: BrokerSetup): Promise<string> {
@@ -99,7 +100,7 @@ async function prepare({ java: program, libs }: KafkaDistribution, setup: Broker
   await mkdir(setup.dir, { recursive: true });
   const properties = { ...setup.properties, "log.dirs": join(setup.dir, "log") };
   await writeFile(file, `${Object.entries(properties).map(([name, value]) => `${name}=${value}`).join("\n")}\n`);
-  await run(program, [...java(64), "-cp", join(libs, "*"), "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", file], { timeout: START_DEADLINE_MS });
+  await run(program, [...java(64, "quick"), "-cp", join(libs, "*"), "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", file], { timeout: START_DEADLINE_MS });
   return file;
 }
 
@@ -153,7 +154,7 @@ export function broker(distribution: KafkaDistribution, setup: BrokerSetup): Bro
   async function start(): Promise<void> {
     if (running !== undefined && !running.isEnded) return;
     const file = await prepare(distribution, setup);
-    const started = await launch(setup.dir, [distribution.java, ...java(setup.heapMb), "-cp", join(distribution.libs, "*"), "kafka.Kafka", file]);
+    const started = await launch(setup.dir, [distribution.java, ...java(setup.heapMb, setup.jit), "-cp", join(distribution.libs, "*"), "kafka.Kafka", file]);
     running = started;
     const deadline = Date.now() + START_DEADLINE_MS;
     while (!(await answers(setup.port))) {

@@ -14,6 +14,8 @@ export interface ClusterOptions {
   /** Puts a proxy in front of each broker, which is what the broker advertises. */
   readonly proxied?: boolean;
   readonly heapMb?: number;
+  /** `quick` starts soonest, `full` compiles what is hot: for benchmarks. `quick` when absent. */
+  readonly jit?: "quick" | "full";
 }
 
 export interface Cluster {
@@ -71,7 +73,7 @@ function properties(nodeId: number, ports: readonly Ports[], advertised: number)
 
 /** Starts a cluster; all brokers at once. */
 export async function startCluster(distribution: KafkaDistribution, options: ClusterOptions = {}): Promise<Cluster> {
-  const { count = 1, extra = {}, proxied = false, heapMb = count === 1 ? 512 : 256 } = options;
+  const { count = 1, extra = {}, proxied = false, heapMb = count === 1 ? 512 : 256, jit = "quick" } = options;
   const dir = await mkdtemp(join(tmpdir(), "iot-topology-kafka-"));
   const ports: Ports[] = [];
   for (let index = 0; index < count; index++) ports.push({ client: await freePort(), controller: await freePort(), internal: await freePort() });
@@ -79,7 +81,7 @@ export async function startCluster(distribution: KafkaDistribution, options: Clu
   const advertised = ports.map(({ client }, index) => proxies[index]?.port ?? client);
   const nodes = ports.map(({ client }, index) => {
     const advertisedPort = advertised[index] ?? client;
-    return broker(distribution, { nodeId: index + 1, dir: join(dir, String(index + 1)), port: client, advertisedPort, heapMb, properties: { ...properties(index + 1, ports, advertisedPort), ...extra } });
+    return broker(distribution, { nodeId: index + 1, dir: join(dir, String(index + 1)), port: client, advertisedPort, heapMb, jit, properties: { ...properties(index + 1, ports, advertisedPort), ...extra } });
   });
   const close = async (): Promise<void> => {
     await Promise.all(nodes.map((node) => node.kill()));
