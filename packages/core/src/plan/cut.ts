@@ -1,4 +1,4 @@
-import type { NodeId, SinkNode, SourceNode, Topology, TopologyNode } from "../topology/index.ts";
+import type { NodeId, RepartitionNode, SinkNode, SourceNode, Topology, TopologyNode } from "../topology/index.ts";
 import { policyOf, type SubTopology } from "./plan.ts";
 
 /** Finds the representative of a node's part. */
@@ -33,7 +33,18 @@ export function cut(topology: Topology): readonly SubTopology[] {
     if (target !== undefined && hasSource.has(find(parents, target))) union(parents, node.id, target);
   }
   const roots = [...new Set(nodes.filter((node) => node.kind === "source").map((node) => find(parents, node.id)))];
-  return Object.freeze(roots.map((root) => part(nodes, parents, root)));
+  return Object.freeze(inOrder(roots.map((root) => part(nodes, parents, root))));
+}
+
+/** Parts that write a repartition before the one that reads it, otherwise as they stand. A part in a cycle, which validation refuses, stands as it is. */
+function inOrder(parts: readonly SubTopology[]): SubTopology[] {
+  const left = [...parts];
+  const ordered: SubTopology[] = [];
+  while (left.length > 0) {
+    const waits = (part: SubTopology): boolean => left.some((other) => other.repartitions.some(({ topic }) => part.topics.includes(topic)));
+    ordered.push(...left.splice(Math.max(0, left.findIndex((part) => !waits(part))), 1));
+  }
+  return ordered;
 }
 
 function part(nodes: readonly TopologyNode[], parents: NodeId[], root: NodeId): SubTopology {
@@ -59,5 +70,6 @@ function part(nodes: readonly TopologyNode[], parents: NodeId[], root: NodeId): 
     topics: Object.freeze(sources.flatMap((source) => source.topics)),
     nodes: Object.freeze(members),
     sinks: Object.freeze(members.filter((node): node is SinkNode => node.kind === "sink")),
+    repartitions: Object.freeze(members.filter((node): node is RepartitionNode => node.kind === "repartition")),
   });
 }

@@ -20,7 +20,9 @@ function policy(plan: Plan, onError: ErrorPolicy): string {
 function summary(node: TopologyNode): string {
   switch (node.kind) {
     case "source":
-      return `source ${node.topics.join(", ")}`;
+      return node.repartition === undefined ? `source ${node.topics.join(", ")}` : `repartitioned, topic ${node.topics.join(", ")}`;
+    case "repartition":
+      return `repartition by ${node.fields === undefined ? "a function" : node.fields.join(", ")}${node.partitions === undefined ? "" : ` over ${node.partitions} partitions`} in topic ${node.topic}`;
     case "cast":
       return `cast to ${node.schema.name}${node.format === undefined ? "" : ` from ${node.format.name}`}${node.timestampField === undefined ? "" : `, event time ${node.timestampField}`}${node.partitionedBy === undefined ? "" : `, partitioned by ${node.partitionedBy}`}`;
     case "branch":
@@ -73,7 +75,7 @@ function mermaidOf(plan: Plan, part: SubTopology, place: number): string[] {
   const lines = [`  subgraph s${place}["${mermaidText(part.name)}"]`];
   for (const node of part.nodes) {
     const text = `"${mermaidText(label(plan, node))}"`;
-    const shape = node.kind === "source" || node.kind === "sink" ? `[(${text})]` : node.kind === "dedup" || node.kind === "aggregate" ? `[[${text}]]` : `[${text}]`;
+    const shape = node.kind === "source" || node.kind === "sink" || node.kind === "repartition" ? `[(${text})]` : node.kind === "dedup" || node.kind === "aggregate" ? `[[${text}]]` : `[${text}]`;
     lines.push(`    ${id(node)}${shape}`);
     if (node.kind === "sink") node.spec.dependents.forEach((name, index) => lines.push(`    ${id(node)}d${index}["${mermaidText(name)}"]`, `    ${id(node)} --> ${id(node)}d${index}`));
   }
@@ -84,8 +86,15 @@ function mermaidOf(plan: Plan, part: SubTopology, place: number): string[] {
   return [...lines, "  end"];
 }
 
+/** From each writing end of a repartition to its reading end, which stand in different parts. */
+function mermaidRepartitions({ subTopologies }: Plan): string[] {
+  const place = (topic: string): number => subTopologies.findIndex((part) => part.topics.includes(topic));
+  const reader = (topic: string): number | undefined => subTopologies[place(topic)]?.sources.find(({ topics }) => topics.includes(topic))?.id;
+  return subTopologies.flatMap((part, index) => part.repartitions.map(({ id, topic }) => `  s${index}n${id} ==> s${place(topic)}n${reader(topic)}`));
+}
+
 /** Draws a plan as indented text or as a Mermaid flowchart: every step, its state, its policy, and each sink's guarantee. */
 export function describe(plan: Plan, format: "text" | "mermaid" = "text"): string {
-  if (format === "mermaid") return ["flowchart LR", ...plan.subTopologies.flatMap((part, place) => mermaidOf(plan, part, place))].join("\n");
+  if (format === "mermaid") return ["flowchart LR", ...plan.subTopologies.flatMap((part, place) => mermaidOf(plan, part, place)), ...mermaidRepartitions(plan)].join("\n");
   return [`topology ${plan.topology.name}, version ${plan.topology.version}`, ...plan.subTopologies.flatMap((part) => textOf(plan, part))].join("\n");
 }

@@ -1,5 +1,5 @@
 import type { SinkSpec } from "../port/index.ts";
-import type { ErrorPolicy, NodeId, SinkNode, SourceNode, Topology, TopologyNode } from "../topology/index.ts";
+import type { ErrorPolicy, NodeId, RepartitionNode, SinkNode, SourceNode, Topology, TopologyNode } from "../topology/index.ts";
 
 /** What is wrong with a topology, at which step, and what to do about it. */
 export interface PlanError {
@@ -15,6 +15,11 @@ export interface PlanError {
     | "DEDUP_INVALID"
     | "SINK_INVALID"
     | "SINK_DUPLICATE"
+    | "SCHEMA_REQUIRED"
+    | "REPARTITION_INVALID"
+    | "REPARTITION_UNUSED"
+    | "REPARTITION_CYCLE"
+    | "PARTITIONS_MISMATCH"
     | "DEAD_LETTERS_LOST"
     | "VERSION_INVALID";
   readonly step: string;
@@ -31,26 +36,36 @@ export interface SubTopology {
   /** In an order in which each node comes after those before it. */
   readonly nodes: readonly TopologyNode[];
   readonly sinks: readonly SinkNode[];
+  /** The repartitions that this part writes. */
+  readonly repartitions: readonly RepartitionNode[];
 }
 
-/** A topic between two parts of a topology, which the engine makes. */
+/** A topic that the topology writes for itself: a repartition's. */
 export interface InternalTopic {
   readonly topic: string;
-  /** Names of the sub-topologies that write it. */
+  /** The name of the repartition. */
+  readonly name: string;
+  /** Names of the parts that write it, at least one. */
   readonly writtenBy: readonly string[];
-  /** Name of the sub-topology that reads it. */
+  /** The name of the part that reads it. */
   readonly readBy: string;
-  /** As the topology says; undefined: as many as the greatest of those that write it. */
+  /** What the topology asks for; undefined where it follows from the parts that write. */
   readonly partitions: number | undefined;
 }
 
 /** A checked topology, cut into the parts that run. */
 export interface Plan {
   readonly topology: Topology;
+  /** A part that reads a repartition comes after those that write it. */
   readonly subTopologies: readonly SubTopology[];
-  /** Each target once, in the order of the topology. */
+  /** Each target once, in the order of the topology; the writing ends of repartitions among them. */
   readonly sinks: readonly SinkSpec<never>[];
   readonly internalTopics: readonly InternalTopic[];
+}
+
+/** Makes a {@link PlanError}. */
+export function problem(rule: PlanError["rule"], step: string, message: string, cure: string): PlanError {
+  return Object.freeze({ _tag: "PlanError", rule, step, message, cure });
 }
 
 /** The nodes right behind a node, in the order of the topology. */

@@ -12,7 +12,11 @@ function followsAggregate(nodes: readonly TopologyNode[], node: TopologyNode): b
   });
 }
 
-/** Whether a part's state may be made again from the log: all of its sinks can take rows again under other batch boundaries. */
+/**
+ * Whether a part's state may be made again from the log: all of its sinks can take rows again under other batch boundaries, and no part behind it would read
+ * them twice.
+ */
 export function isRebuildable(part: SubTopology): boolean {
+  if (part.repartitions.length > 0) return false;
   return part.sinks.every(({ spec, ...node }) => spec.rebuildable === "by-key" || (spec.rebuildable === "by-position" && !followsAggregate(part.nodes, { ...node, spec })));
 }

@@ -1,15 +1,12 @@
 import { type Either, left, right } from "fp-ts/lib/Either.js";
 import type { NonEmptyArray } from "fp-ts/lib/NonEmptyArray.js";
 import { isStableName } from "../model/index.ts";
-import type { AnySchema, Topology, TopologyNode } from "../topology/index.ts";
+import type { SinkSpec } from "../port/index.ts";
+import type { Topology, TopologyNode } from "../topology/index.ts";
 import { cut } from "./cut.ts";
-import { downstream, type Plan, type PlanError, policyOf, stepName } from "./plan.ts";
-
-type Rule = PlanError["rule"];
-
-function problem(rule: Rule, step: string, message: string, cure: string): PlanError {
-  return Object.freeze({ _tag: "PlanError", rule, step, message, cure });
-}
+import { internalTopics } from "./internal-topics.ts";
+import { fieldProblems, repartitionProblems } from "./repartition-problems.ts";
+import { downstream, type Plan, type PlanError, policyOf, problem, stepName } from "./plan.ts";
 
 function nameProblems(topology: Topology): PlanError[] {
   const problems: PlanError[] = [];
@@ -56,14 +53,6 @@ function sourceProblems(topology: Topology): PlanError[] {
   return problems;
 }
 
-function fieldProblems(step: string, schema: AnySchema | undefined, fields: readonly string[]): PlanError[] {
-  if (schema === undefined) return [];
-  const known = schema.columns.map((column) => column.name);
-  return fields
-    .filter((field) => !known.includes(field))
-    .map((field) => problem("FIELD_UNKNOWN", step, `${schema.name} has no field "${field}"`, `use one of ${known.join(", ")}`));
-}
-
 function stateProblems(node: TopologyNode): PlanError[] {
   if (node.kind === "cast") {
     const fields = [node.timestampField, node.partitionedBy].filter((field) => field !== undefined);
@@ -108,9 +97,10 @@ function sinkProblems(topology: Topology): PlanError[] {
 
 /** Checks a topology as a whole and cuts it into the parts that run. Reports all errors at once. */
 export function validate(topology: Topology): Either<NonEmptyArray<PlanError>, Plan> {
-  const problems = [...nameProblems(topology), ...sourceProblems(topology), ...topology.nodes.flatMap(stateProblems), ...sinkProblems(topology)];
+  const subTopologies = cut(topology);
+  const problems = [...nameProblems(topology), ...sourceProblems(topology), ...topology.nodes.flatMap(stateProblems), ...sinkProblems(topology), ...repartitionProblems(topology, subTopologies)];
   const [first, ...rest] = problems;
   if (first !== undefined) return left([first, ...rest]);
-  const sinks = topology.nodes.flatMap((node) => (node.kind === "sink" ? [node.spec] : []));
-  return right(Object.freeze({ topology, subTopologies: cut(topology), sinks: Object.freeze(sinks), internalTopics: Object.freeze([]) }));
+  const sinks = topology.nodes.flatMap((node) => (node.kind === "sink" || (node.kind === "repartition" && node.spec !== undefined) ? [node.spec as SinkSpec<never>] : []));
+  return right(Object.freeze({ topology, subTopologies, sinks: Object.freeze(sinks), internalTopics: internalTopics(topology, subTopologies) }));
 }

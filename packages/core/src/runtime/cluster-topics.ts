@@ -1,5 +1,5 @@
 import { TopologyError } from "../model/index.ts";
-import { type Plan, stepsBoundToOnePartition, type SubTopology } from "../plan/index.ts";
+import { partitionsWanted, type Plan, stepsBoundToOnePartition, type SubTopology } from "../plan/index.ts";
 import type { ClusterLog, TopicDescription } from "../port/index.ts";
 import type { ResolvedOptions } from "./options.ts";
 
@@ -67,12 +67,16 @@ function internalTopic(plan: Plan, topic: string): Plan["internalTopics"][number
   return plan.internalTopics.find((other) => other.topic === topic);
 }
 
-/** How many partitions a topic that is read gets where it does not exist yet; undefined where it must exist. */
-function wantedCount(plan: Plan, part: SubTopology, topic: string, counts: ReadonlyMap<string, number>, options: ResolvedOptions): number | undefined {
-  const internal = internalTopic(plan, topic);
-  if (internal !== undefined) return internal.partitions ?? Math.max(...internal.writtenBy.map((name) => counts.get(name) ?? 1));
-  if (!options.createTopics) return undefined;
-  return stepsBoundToOnePartition(part).length > 0 ? 1 : options.partitions;
+/** Looks at the topics that a part reads and makes those that may be made; tells the partitions of each. */
+async function countsOf(plan: Plan, part: SubTopology, parts: ReadonlyMap<string, number>, log: ClusterLog, options: ResolvedOptions): Promise<number[]> {
+  const known: (number | undefined)[] = [];
+  for (const topic of part.topics) known.push(await log.partitionCount(topic));
+  const wanted = partitionsWanted(plan, part, { existing: known.find((count) => count !== undefined), parts, otherwise: stepsBoundToOnePartition(part).length > 0 ? 1 : options.partitions });
+  const counts: number[] = [];
+  for (const [index, topic] of part.topics.entries()) {
+    counts.push(known[index] ?? (await countOf(log, topic, options.createTopics || internalTopic(plan, topic) !== undefined ? wanted : undefined, options)));
+  }
+  return counts;
 }
 
 function checkCounts(part: SubTopology, counts: readonly number[]): number {
@@ -97,14 +101,8 @@ function checkCounts(part: SubTopology, counts: readonly number[]): number {
 export async function openTopics(plan: Plan, log: ClusterLog, options: ResolvedOptions): Promise<ClusterPart[]> {
   const parts = new Map<string, ClusterPart>();
   const counts = new Map<string, number>();
-  // A part behind a repartition comes after the parts that write it.
-  const left = [...plan.subTopologies];
-  while (left.length > 0) {
-    const index = left.findIndex((part) => part.topics.every((topic) => internalTopic(plan, topic)?.writtenBy.every((name) => counts.has(name)) !== false));
-    const [part] = left.splice(Math.max(0, index), 1) as [SubTopology];
-    const found: number[] = [];
-    for (const topic of part.topics) found.push(await countOf(log, topic, wantedCount(plan, part, topic, counts, options), options));
-    const partitionCount = checkCounts(part, found);
+  for (const part of plan.subTopologies) {
+    const partitionCount = checkCounts(part, await countsOf(plan, part, counts, log, options));
     counts.set(part.name, partitionCount);
     parts.set(part.name, { part, partitionCount, changelog: await openChangelog(plan, part, partitionCount, log, options) });
   }

@@ -2,7 +2,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { isLeft } from "fp-ts/lib/Either.js";
 import { TopologyError } from "../model/index.ts";
-import { type Plan, stepsBoundToOnePartition, type SubTopology, validate } from "../plan/index.ts";
+import { partitionsWanted, type Plan, stepsBoundToOnePartition, type SubTopology, validate } from "../plan/index.ts";
 import { type ClusterLog, isClusterLog, silentLogger, type Sink, type SinkConnector, type SinkSpec, systemClock } from "../port/index.ts";
 import type { Topology } from "../topology/index.ts";
 import { ClusterInstance } from "./cluster-instance.ts";
@@ -61,14 +61,13 @@ export interface Instance {
   status(): InstanceStatus;
 }
 
-async function partitionsOf(part: SubTopology, options: ResolvedOptions): Promise<number> {
-  const counts: number[] = [];
-  for (const topic of part.topics) {
-    const known = await options.log.partitionCount(topic);
-    if (known === undefined) await options.log.ensureTopic(topic, { partitions: options.partitions });
-    counts.push(known ?? options.partitions);
-  }
-  const [count = options.partitions] = counts;
+async function partitionsOf(plan: Plan, part: SubTopology, parts: ReadonlyMap<string, number>, options: ResolvedOptions): Promise<number> {
+  const known: (number | undefined)[] = [];
+  for (const topic of part.topics) known.push(await options.log.partitionCount(topic));
+  const wanted = partitionsWanted(plan, part, { existing: known.find((other) => other !== undefined), parts, otherwise: options.partitions });
+  for (const [index, topic] of part.topics.entries()) if (known[index] === undefined) await options.log.ensureTopic(topic, { partitions: wanted });
+  const counts = known.map((found) => found ?? wanted);
+  const [count = wanted] = counts;
   if (counts.some((other) => other !== count)) {
     throw new TopologyError("TOPIC_MISMATCH", `the topics of sub-topology ${part.name} have different numbers of partitions (${counts.join(", ")})`, {
       place: part.topics.join(", "),
@@ -79,7 +78,7 @@ async function partitionsOf(part: SubTopology, options: ResolvedOptions): Promis
   if (bound.length > 0) {
     throw new TopologyError("TOPIC_MISMATCH", `with ${count} partitions, ${bound.join(" and ")} would keep separate state in each, and results would be wrong`, {
       place: part.topics.join(", "),
-      cure: "say by which field the topic is keyed, as in cast(..., { partitionedBy: \"deviceId\" }), and keep that field in the state's fields; or use one partition",
+      cure: "say by which field the topic is keyed, as in cast(..., { partitionedBy: \"deviceId\" }), and keep that field in the state's fields; bring equal keys together with .repartition(...); or use one partition",
     });
   }
   return count;
@@ -221,11 +220,11 @@ export async function openInstance(topology: Topology, given: InstanceOptions): 
   if (isClusterLog(options.log)) return openClusterInstance(plan, options.log, options);
   const tasks: OpenedTask[] = [];
   try {
-    const partitionCounts: number[] = [];
-    for (const part of plan.subTopologies) partitionCounts.push(await partitionsOf(part, options));
+    const partitionCounts = new Map<string, number>();
+    for (const part of plan.subTopologies) partitionCounts.set(part.name, await partitionsOf(plan, part, partitionCounts, options));
     const sinks = await openSinks(plan, options, [...options.connectors, logSinks(options.log, options.partitions)], plan.sinks);
-    for (const [index, part] of plan.subTopologies.entries()) {
-      const partitionCount = partitionCounts[index] as number;
+    for (const part of plan.subTopologies) {
+      const partitionCount = partitionCounts.get(part.name) as number;
       for (let partition = 0; partition < partitionCount; partition++) tasks.push(await openTask({ plan, part, partition, partitionCount }, options));
     }
     return new RunningInstance(plan, options, tasks, sinks);

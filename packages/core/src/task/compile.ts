@@ -7,6 +7,7 @@ import { fanOut, type Link } from "./link.ts";
 import { aggregateLink } from "./operators/aggregate.ts";
 import { castLink } from "./operators/cast.ts";
 import { dedupLink } from "./operators/dedup.ts";
+import { repartitionedLink, repartitionLink } from "./operators/repartition.ts";
 import { branchLink, filterLink, flatMapLink, mapLink, peekLink, rekeyLink } from "./operators/stateless.ts";
 import { compileRefuse, messageOf } from "./refuse.ts";
 import { SinkBuffer } from "./sink-buffer.ts";
@@ -66,6 +67,10 @@ export function compilePart(part: SubTopology, makeContext: (deadLetterLink: (po
         return dedupLink(context, node, behind(node, false), behind(node, true));
       case "aggregate":
         return aggregateLink(context, node, behind(node, false), behind(node, true));
+      case "repartition":
+        return repartitionLink(context, node);
+      case "source":
+        return node.repartition?.form === undefined ? behind(node, false) : repartitionedLink(node.repartition.form, behind(node, false));
       case "sink":
         return sinkLink(context, node);
       default:

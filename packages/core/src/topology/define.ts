@@ -36,11 +36,11 @@ export function defineTopology(
 ): Topology {
   const options = typeof optionsOrBuild === "function" ? {} : optionsOrBuild;
   const build = typeof optionsOrBuild === "function" ? optionsOrBuild : maybeBuild;
-  const draft = new TopologyDraft();
+  const draft = new TopologyDraft(name);
   build?.({
     source: (topics, sourceOptions) => {
       const list = typeof topics === "string" ? [topics] : topics;
-      return rawStream(draft, draft.add({ kind: "source", name: sourceOptions?.name ?? list.join("+"), upstream: [], topics: Object.freeze([...list]) }));
+      return rawStream(draft, draft.add({ kind: "source", name: sourceOptions?.name ?? list.join("+"), upstream: [], topics: Object.freeze([...list]), repartition: undefined }));
     },
     deadLetter: (deadLetterName) => Object.assign(new Stream<DeadLetter>(draft, draft.add({ kind: "dead-letter", name: deadLetterName, upstream: [] })), { deadLetterName }),
   });

@@ -5,8 +5,13 @@ type Unplaced<N extends TopologyNode> = N extends TopologyNode ? Omit<N, "id"> :
 
 /** The list of nodes while a topology is being built. Handles hold it and a node's place, nothing else. */
 export class TopologyDraft {
+  readonly topology: string;
   readonly #nodes: TopologyNode[] = [];
   #closed = false;
+
+  constructor(topology: string) {
+    this.topology = topology;
+  }
 
   /** Appends a frozen node and tells its place. */
   add(node: Unplaced<TopologyNode>): NodeId {

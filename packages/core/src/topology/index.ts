@@ -6,6 +6,7 @@ export * from "./node.ts";
 export type { OnError } from "./policy.ts";
 export type { LateStream } from "./late-stream.ts";
 export type { CastOptions, RawStream } from "./raw-stream.ts";
+export { compileRepartitionDecoder, compileRepartitionKey, type RepartitionForm, type RepartitionOptions, repartitionTopic } from "./repartition.ts";
 export * from "./stream.ts";
 export * from "./topic.ts";
 export type { ValueFormat } from "./value-format.ts";

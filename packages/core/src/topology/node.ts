@@ -6,6 +6,7 @@ import type { RecordKey, StreamRecord } from "../model/index.ts";
 import type { SinkSpec } from "../port/index.ts";
 import type { RecordSchema } from "../schema/index.ts";
 import type { Aggregator } from "./aggregate.ts";
+import type { RepartitionForm } from "./repartition.ts";
 import type { ValueFormat } from "./value-format.ts";
 import type { TumblingWindow } from "./window.ts";
 
@@ -30,6 +31,8 @@ export type AnySchema = RecordSchema<AnyValue, AnyValue>;
 export interface SourceNode extends NodeBase {
   readonly kind: "source";
   readonly topics: readonly string[];
+  /** Set where this is the reading end of a repartition. */
+  readonly repartition: { readonly writer: NodeId; readonly form: RepartitionForm | undefined } | undefined;
 }
 export interface CastNode extends NodeBase {
   readonly kind: "cast";
@@ -108,6 +111,19 @@ export interface DeadLetterNode extends NodeBase {
   readonly kind: "dead-letter";
   readonly name: string;
 }
+/** The writing end of a repartition; a source is its reading end. */
+export interface RepartitionNode extends NodeBase {
+  readonly kind: "repartition";
+  readonly name: string;
+  readonly topic: string;
+  /** Fields of the key, or undefined where a function gives it. */
+  readonly fields: readonly string[] | undefined;
+  readonly partitions: number | undefined;
+  /** Undefined where no schema says how values are kept, which is an error of the plan. */
+  readonly form: RepartitionForm | undefined;
+  readonly spec: SinkSpec<never> | undefined;
+  readonly onError: ErrorPolicy;
+}
 export interface SinkNode extends NodeBase {
   readonly kind: "sink";
   readonly name: string;
@@ -130,6 +146,7 @@ export type TopologyNode =
   | AggregateNode
   | LateNode
   | DeadLetterNode
+  | RepartitionNode
   | SinkNode;
 
 /** A whole topology, frozen. Made by `defineTopology`. */

@@ -5,6 +5,7 @@ import { Grouped } from "./grouped.ts";
 import { type LateStream, withLate } from "./late-stream.ts";
 import type { AnySchema, ErrorPolicy, NodeId } from "./node.ts";
 import { errorPolicy, type OnError } from "./policy.ts";
+import { type RepartitionForm, type RepartitionOptions, repartitionSink, repartitionTopic } from "./repartition.ts";
 
 /** Options of a step without state. A step that may send records to the dead letters needs a name. */
 export interface StepOptions {
@@ -71,7 +72,7 @@ export class Stream<V> {
     return new Stream<V>(this.draft, this.draft.add({ kind: "peek", ...this.#step(options), action }), this.schema);
   }
 
-  /** Gives each record another key. State behind it needs a topic of one partition. */
+  /** Gives each record another key. Records stay in their task: state behind it needs a topic of one partition, or a `repartition`. */
   rekey(key: (value: V, record: StreamRecord<V>) => RecordKey, options?: StepOptions): Stream<V> {
     return new Stream<V>(this.draft, this.draft.add({ kind: "rekey", ...this.#step(options), key }), this.schema);
   }
@@ -123,6 +124,32 @@ export class Stream<V> {
 
   #withLate<W>(stream: Stream<W>, before: Stream<V>): LateStream<W, V> {
     return withLate(stream, () => new Stream<V>(this.draft, this.draft.add({ kind: "late", name: undefined, upstream: [stream.nodeId] }), before.schema));
+  }
+
+  /**
+   * Brings records with equal keys together in one task, through a topic of the topology's own, `<topology>-<name>-repartition`. What stands behind is a part of its
+   * own, with as many tasks as that topic has partitions. Values, event times and load times go through unchanged; a record's place in the log is its place there.
+   *
+   * @example readings.repartition("by-site", { by: ["site"] }).groupBy("site").count("readings-a-site")
+   */
+  repartition<W = V>(name: string, options: RepartitionOptions<V, W>): Stream<W> {
+    const { by, partitions } = options;
+    const schema: AnySchema | undefined = options.schema ?? this.schema;
+    const topic = repartitionTopic(this.draft.topology, name);
+    const fields = typeof by === "function" ? undefined : Object.freeze([...by]);
+    const form: RepartitionForm | undefined = schema && Object.freeze({ name, topic, by: fields ?? (by as RepartitionForm["by"]), schema, isConverted: schema !== this.schema });
+    const writer = this.draft.add({
+      kind: "repartition",
+      name,
+      upstream: [this.nodeId],
+      topic,
+      fields,
+      partitions,
+      form,
+      spec: form && repartitionSink(form),
+      onError: errorPolicy(options.onError),
+    });
+    return new Stream<W>(this.draft, this.draft.add({ kind: "source", name, upstream: [], topics: Object.freeze([topic]), repartition: Object.freeze({ writer, form }) }), schema);
   }
 
   /** Groups by fields, for an aggregate. */
