@@ -57,6 +57,11 @@ export const ERROR_CODES = {
   CLICKHOUSE_CRASHED: "the embedded ClickHouse server ended unexpectedly",
   SINK_MISMATCH: "what a sink holds differs from what was delivered",
   SINK_FAILED: "a sink refused a batch for good",
+  SINK_FENCED: "another process writes in the place of this one",
+  SINK_BUSY: "another process works on a sink's tables",
+  // Queries.
+  STORE_NOT_FOUND: "no such store can be asked",
+  STORE_ELSEWHERE: "the store's task runs in another process",
   // Engine.
   TASK_FAILED: "a task failed",
   INTERNAL: "a bug: something that should not happen",

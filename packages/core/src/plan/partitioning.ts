@@ -1,28 +1,31 @@
-import type { SourceNode, TopologyNode } from "../topology/index.ts";
+import type { RepartitionForm, SourceNode, TopologyNode } from "../topology/index.ts";
 import type { SubTopology } from "./plan.ts";
 
 /** By which fields values are known to be partitioned: records are in one partition where all of these are equal. */
-interface Partitioning {
+export interface Partitioning {
   readonly fields: readonly string[];
   /** Text that may be null is escaped in a key (see `compileKeyEncoder`), so that equal values of the two kinds may be in different partitions. */
   readonly mayBeNull: boolean;
+  /** How the key is made of the fields, where a repartition does it; otherwise the topic's key is the one field's text. */
+  readonly form: RepartitionForm | undefined;
 }
 
 function repartitionedBy({ repartition }: SourceNode): Partitioning | undefined {
   const form = repartition?.form;
   if (form === undefined || typeof form.by === "function") return undefined;
   const { by: fields, schema } = form;
-  return { fields, mayBeNull: schema.columns.some(({ name, column }) => fields.includes(name) && column.clickhouse.includes("Nullable(")) };
+  return { fields, mayBeNull: schema.columns.some(({ name, column }) => fields.includes(name) && column.clickhouse.includes("Nullable(")), form };
 }
 
-function partitioning(nodes: readonly TopologyNode[], node: TopologyNode): Partitioning | undefined {
+/** By what the values at a node are partitioned, if anybody knows. */
+export function partitioningOf(nodes: readonly TopologyNode[], node: TopologyNode): Partitioning | undefined {
   const before = (id: number): Partitioning | undefined => {
     const found = nodes.find((other) => other.id === id);
-    return found === undefined ? undefined : partitioning(nodes, found);
+    return found === undefined ? undefined : partitioningOf(nodes, found);
   };
   switch (node.kind) {
     case "cast":
-      return node.partitionedBy === undefined ? undefined : { fields: [node.partitionedBy], mayBeNull: false };
+      return node.partitionedBy === undefined ? undefined : { fields: [node.partitionedBy], mayBeNull: false, form: undefined };
     case "source":
       return repartitionedBy(node);
     case "filter":
@@ -51,7 +54,7 @@ export function stepsBoundToOnePartition(part: SubTopology): readonly string[] {
   return part.nodes.flatMap((node) => {
     if (node.kind !== "dedup" && node.kind !== "aggregate") return [];
     const before = part.nodes.find((other) => other.id === node.upstream[0]);
-    const known = before === undefined ? undefined : partitioning(part.nodes, before);
+    const known = before === undefined ? undefined : partitioningOf(part.nodes, before);
     const fields = node.kind === "dedup" ? (node.fields ?? []) : node.groupBy;
     return known?.fields.every((field) => fields.includes(field)) === true ? [] : [node.name];
   });

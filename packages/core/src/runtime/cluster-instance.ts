@@ -14,6 +14,8 @@ import { counterStatusOf, taskStatusOf } from "./status-of.ts";
 import type { InstanceState, InstanceStatus } from "./status.ts";
 import { shapeOf } from "./shape.ts";
 import { TaskFleet, type TaskRole } from "./task-fleet.ts";
+import { StoreQueries, type StoreInfo, type StoreLocation } from "./queries.ts";
+import type { StoreKey, WindowRange } from "../task/store-query.ts";
 import { Worker } from "./worker.ts";
 
 const CHECK_TOPICS_MS = 10_000;
@@ -41,6 +43,7 @@ export class ClusterInstance implements Instance {
   readonly #startedAt: number;
   readonly #dir: string | null;
   readonly #shape: string;
+  readonly #queries: StoreQueries;
   readonly #timers = new AbortController();
   #membership: GroupMembership | undefined;
   #joining: Promise<void> | undefined;
@@ -75,6 +78,8 @@ export class ClusterInstance implements Instance {
     const places = parts.flatMap((part) => Array.from({ length: part.partitionCount }, (_, partition): ClusterTaskPlace => ({ plan, part, partition, id: `${part.part.name}_${partition}` })));
     this.#tasks = places.map(({ id }) => id);
     this.#worker = new Worker([], lanes, options, { onFailure, onTaskFailure: (opened, error) => this.#fleet.failed(opened, error) });
+    const partitionCounts = new Map(parts.map(({ part, partitionCount }) => [part.name, partitionCount]));
+    this.#queries = new StoreQueries({ plan, partitionCounts, task: (id) => this.#fleet.task(id), owner: (id) => this.#owners[id] });
     this.#fleet = new TaskFleet({ options, places, worker: () => this.#worker, lanes, onFailure, mayRetry: () => this.#isAcknowledged() });
   }
 
@@ -270,6 +275,16 @@ export class ClusterInstance implements Instance {
     void this.#worker.stop();
     // Others may fare better (another disk, another version): they must not wait for this process to end.
     this.#membership?.leave().catch(() => {});
+  }
+
+  stores(): readonly StoreInfo[] {
+    return this.#queries.list();
+  }
+  locate(store: string, key: StoreKey): readonly StoreLocation[] {
+    return this.#queries.locate(store, key);
+  }
+  query(store: string, key: StoreKey, range?: Partial<WindowRange>): readonly Readonly<Record<string, unknown>>[] {
+    return this.#queries.ask(store, key, range);
   }
 
   status(): InstanceStatus {

@@ -13,6 +13,8 @@ import { openTask, type OpenedTask } from "./open-task.ts";
 import type { InstanceOptions, ResolvedOptions } from "./options.ts";
 import { counterStatusOf, taskStatusOf } from "./status-of.ts";
 import type { InstanceState, InstanceStatus } from "./status.ts";
+import { StoreQueries, type StoreInfo, type StoreLocation } from "./queries.ts";
+import type { StoreKey, WindowRange } from "../task/store-query.ts";
 import { Worker } from "./worker.ts";
 
 const MIB = 1_048_576;
@@ -59,6 +61,17 @@ export interface Instance {
   /** Resolves with the reason where the instance fails for good; never rejects. */
   readonly failed: Promise<TopologyError>;
   status(): InstanceStatus;
+  /** The stores that can be asked. */
+  stores(): readonly StoreInfo[];
+  /** Which tasks hold a key of a store, and where they answer. Throws STORE_NOT_FOUND, USAGE. */
+  locate(store: string, key: StoreKey): readonly StoreLocation[];
+  /**
+   * The committed rows of a key, as the step sends them on: one, or one a window (the last 100 windows up to stream time where no range is given). Throws
+   * STORE_NOT_FOUND, STORE_ELSEWHERE (with the owner's address), USAGE.
+   *
+   * @example instance.query("windows-1h", { device_id: "d1", metric: "temperature" }, { from: Date.now() - 86_400_000 });
+   */
+  query(store: string, key: StoreKey, range?: Partial<WindowRange>): readonly Readonly<Record<string, unknown>>[];
 }
 
 async function partitionsOf(plan: Plan, part: SubTopology, parts: ReadonlyMap<string, number>, options: ResolvedOptions): Promise<number> {
@@ -93,6 +106,11 @@ function connectorFor(name: string, connectors: readonly SinkConnector[]): SinkC
   });
 }
 
+/** The log's topics as sinks. */
+function ownTopics({ internalTopics }: Plan, { log, partitions }: ResolvedOptions): SinkConnector {
+  return logSinks(log, partitions, new Set(internalTopics.map(({ topic }) => topic)));
+}
+
 /** Specs by connector, each with its connector. */
 function byConnector(connectors: readonly SinkConnector[], given: readonly SinkSpec<never>[]): { connector: SinkConnector; specs: SinkSpec<never>[] }[] {
   const groups = new Map<string, SinkSpec<never>[]>();
@@ -118,6 +136,7 @@ class RunningInstance implements Instance {
   readonly #lanes: ReadonlyMap<string, DeliveryLane>;
   readonly #worker: Worker;
   readonly #startedAt: number;
+  readonly #queries: StoreQueries;
   #state: InstanceState = "starting";
   #failure: TopologyError | undefined;
   #resolveFailed: (error: TopologyError) => void = () => {};
@@ -128,6 +147,8 @@ class RunningInstance implements Instance {
     this.#options = options;
     this.#tasks = tasks;
     this.#startedAt = options.clock.now();
+    const partitionCounts = new Map(plan.subTopologies.map(({ name }) => [name, tasks.filter(({ task }) => task.id.slice(0, task.id.lastIndexOf("_")) === name).length]));
+    this.#queries = new StoreQueries({ plan, partitionCounts, task: (id) => tasks.find(({ task }) => task.id === id), owner: () => undefined });
     this.failed = new Promise((resolve) => {
       this.#resolveFailed = resolve;
     });
@@ -190,6 +211,16 @@ class RunningInstance implements Instance {
     void this.#worker.stop();
   }
 
+  stores(): readonly StoreInfo[] {
+    return this.#queries.list();
+  }
+  locate(store: string, key: StoreKey): readonly StoreLocation[] {
+    return this.#queries.locate(store, key);
+  }
+  query(store: string, key: StoreKey, range?: Partial<WindowRange>): readonly Readonly<Record<string, unknown>>[] {
+    return this.#queries.ask(store, key, range);
+  }
+
   status(): InstanceStatus {
     return {
       state: this.#state,
@@ -222,7 +253,7 @@ export async function openInstance(topology: Topology, given: InstanceOptions): 
   try {
     const partitionCounts = new Map<string, number>();
     for (const part of plan.subTopologies) partitionCounts.set(part.name, await partitionsOf(plan, part, partitionCounts, options));
-    const sinks = await openSinks(plan, options, [...options.connectors, logSinks(options.log, options.partitions)], plan.sinks);
+    const sinks = await openSinks(plan, options, [...options.connectors, ownTopics(plan, options)], plan.sinks);
     for (const part of plan.subTopologies) {
       const partitionCount = partitionCounts.get(part.name) as number;
       for (let partition = 0; partition < partitionCount; partition++) tasks.push(await openTask({ plan, part, partition, partitionCount }, options));
@@ -245,7 +276,7 @@ async function openClusterInstance(plan: Plan, log: ClusterLog, options: Resolve
 export async function resetTopology(topology: Topology, given: InstanceOptions): Promise<void> {
   const options = resolveOptions(given);
   const plan = planOf(topology);
-  for (const { connector, specs } of byConnector([...options.connectors, logSinks(options.log, options.partitions)], plan.sinks)) {
+  for (const { connector, specs } of byConnector([...options.connectors, ownTopics(plan, options)], plan.sinks)) {
     await connector.reset({ topology: topology.name, version: topology.version, logger: options.logger }, specs);
   }
   // Last, so that a reset that was cut off is done again as a whole.

@@ -1,8 +1,8 @@
 import { TopologyError } from "../model/index.ts";
 import type { DeliveryHint, SealedBatch, Sink, SinkConnector, SinkSpec, SourceLog } from "../port/index.ts";
 
-/** Topics of the log as sinks: the producer sequence of each task drops repeats, whatever happened before. */
-export function logSinks(log: SourceLog, partitions: number): SinkConnector {
+/** Topics of the log as sinks: the producer sequence of each task drops repeats, whatever happened before. `internal` are those of repartitions. */
+export function logSinks(log: SourceLog, partitions: number, internal: ReadonlySet<string>): SinkConnector {
   const sinkFor = (target: string): Sink => ({
     async deliver(batch: SealedBatch, hint: DeliveryHint) {
       const producerId = `${batch.topology}:${batch.task}:${target}`;
@@ -24,8 +24,16 @@ export function logSinks(log: SourceLog, partitions: number): SinkConnector {
     },
     async reset({ topology, logger }, specs) {
       await log.forgetProducers(`${topology}:`);
-      if (specs.length > 0) logger.warn({ topics: specs.map(({ target }) => target) }, "output topics keep their records: processing the log again appends to them once more");
+      // What stands in a repartition's topic is written again, and would be read twice.
+      for (const { target } of specs) if (internal.has(target)) await emptyTopic(log, target);
+      const kept = specs.flatMap(({ target }) => (internal.has(target) ? [] : [target]));
+      if (kept.length > 0) logger.warn({ topics: kept }, "output topics keep their records: processing the log again appends to them once more");
     },
     close: () => Promise.resolve(),
   };
+}
+
+async function emptyTopic(log: SourceLog, topic: string): Promise<void> {
+  const partitions = (await log.partitionCount(topic)) ?? 0;
+  for (let partition = 0; partition < partitions; partition++) await log.deleteRecordsBefore(topic, partition, (await log.offsets(topic, partition)).end);
 }

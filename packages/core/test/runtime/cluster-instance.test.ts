@@ -89,6 +89,18 @@ t.test("two processes share the tasks, one leaves, and what comes out is the mod
   await feeder.append("events", expected.records.slice(2_000, 4_000));
     await until(() => first.status().tasks.length === 2 && second.status().tasks.length === 2);
   await second.drain();
+  for (const instance of [first, second]) {
+    t.same(instance.stores().map(({ name, kind }) => [name, kind]), [["seen", "dedup"], ["hourly", "window"]]);
+    for (let id = 0; id < 17; id++) {
+      const [place] = instance.locate("hourly", { id: `d${id}` });
+      const other = instance === first ? second : first;
+      if (place?.isLocal !== true) t.throws(() => instance.query("hourly", { id: `d${id}` }), { code: "STORE_ELSEWHERE" }, "another process is named");
+      const answer = (place?.isLocal === true ? instance : other).query("hourly", { id: `d${id}` }, { from: 0, to: hours(20) });
+      t.ok(answer.length > 0 && answer.every((row) => row["id"] === `d${id}`), "one of them answers");
+    }
+    t.throws(() => instance.query("none", {}), { code: "STORE_NOT_FOUND" });
+    t.throws(() => instance.query("hourly", {}), { code: "USAGE" });
+  }
   t.equal(first.status().tasks.length, 2, "tasks are shared equally");
   t.equal(second.status().tasks.length, 2);
   await first.stop();
