@@ -200,6 +200,25 @@ class OpenLog implements EmbeddedLog {
     return fetchRecords(this.#level, this.#partition(topic, partition), fromOffset, limits);
   }
 
+  async deleteRecordsBefore(topic: string, partition: number, offset: number): Promise<void> {
+    const state = this.#partition(topic, partition);
+    if (offset > state.end) {
+      throw new TopologyError("OFFSET_OUT_OF_RANGE", `records before ${offset} cannot be deleted: the partition ends at ${state.end}`, { place: `${topic}-${partition}` });
+    }
+    await this.#remove(state, { bytes: 0 }, offset);
+  }
+
+  async #remove(state: PartitionState, retention: Retention, protectedFrom: number): Promise<RetentionResult> {
+    const total = { batches: 0, bytes: 0 };
+    for (;;) {
+      const expired = await expiredBatches(this.#level, state, retention, this.#clock.now(), protectedFrom);
+      if (expired.length === 0) return total;
+      const removed = await this.#writer.submit(0, (draft) => removeExpired(draft, state, expired));
+      total.batches += removed.batches;
+      total.bytes += removed.bytes;
+    }
+  }
+
   async retain(protect?: ProtectedOffset): Promise<RetentionResult> {
     let batches = 0;
     let bytes = 0;
@@ -207,13 +226,9 @@ class OpenLog implements EmbeddedLog {
       const retention = this.#retention[name];
       if (retention === undefined) continue;
       for (const state of partitions) {
-        for (;;) {
-          const expired = await expiredBatches(this.#level, state, retention, this.#clock.now(), protect?.(name, state.partition) ?? Infinity);
-          if (expired.length === 0) break;
-          const removed = await this.#writer.submit(0, (draft) => removeExpired(draft, state, expired));
-          batches += removed.batches;
-          bytes += removed.bytes;
-        }
+        const removed = await this.#remove(state, retention, protect?.(name, state.partition) ?? Infinity);
+        batches += removed.batches;
+        bytes += removed.bytes;
       }
     }
     if (batches > 0) {

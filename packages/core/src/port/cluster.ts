@@ -141,8 +141,6 @@ export interface ClusterLog extends SourceLog {
   /** Creates topics; one that exists already is left as it is. */
   createTopics(topics: readonly TopicCreation[]): Promise<void>;
   deleteTopics(topics: readonly string[]): Promise<void>;
-  /** Drops records before the offset. */
-  deleteRecordsBefore(topic: string, partition: number, offset: number): Promise<void>;
   /** Open transactions that began before the given time (epoch milliseconds): candidates for the alarm about hanging ones. */
   openTransactions(startedBefore: number): Promise<readonly OpenTransaction[]>;
 }

@@ -42,6 +42,8 @@ export interface SourceLog {
   append(topic: string, records: readonly ProducerRecord[], producer?: ProducerSequence): Promise<AppendResult>;
   /** The same for records that stand in frames (see model/frame.ts) already. */
   appendFrames(topic: string, frames: Uint8Array, recordCount: number, producer?: ProducerSequence): Promise<AppendResult>;
+  /** Drops the records before the offset; what stands in one batch with later ones may stay. Throws OFFSET_OUT_OF_RANGE beyond the end. */
+  deleteRecordsBefore(topic: string, partition: number, offset: number): Promise<void>;
   /** Forgets the sequences of all producers whose id starts so, for a topology that starts anew from sequence 1. Tells how many. */
   forgetProducers(idPrefix: string): Promise<number>;
   close(): Promise<void>;

@@ -66,6 +66,12 @@ export function memoryLog(): MemoryLog {
     return { repeated: false, recordCount: records.length };
   };
 
+  const truncate = (topic: string, partition: number, toOffset: number): void => {
+    const state = partitionAt(topic, partition);
+    state.records = state.records.slice(toOffset - state.start);
+    state.start = toOffset;
+  };
+
   return {
     name: "memory",
     partitionCount: async (topic) => topics.get(topic)?.partitions.length,
@@ -124,13 +130,16 @@ export function memoryLog(): MemoryLog {
       }
       return Promise.resolve(count);
     },
+    deleteRecordsBefore: async (topic, partition, offset) => {
+      const state = partitionAt(topic, partition);
+      if (offset > state.start + state.records.length) {
+        throw new TopologyError("OFFSET_OUT_OF_RANGE", `records before ${offset} cannot be deleted: the partition ends at ${state.start + state.records.length}`, { place: `${topic}-${partition}` });
+      }
+      if (offset > state.start) truncate(topic, partition, offset);
+    },
     close: () => Promise.resolve(),
     recordsOf: (topic) => topicOf(topic).partitions.flatMap(({ records }) => records),
-    truncate(topic, partition, toOffset) {
-      const state = partitionAt(topic, partition);
-      state.records = state.records.slice(toOffset - state.start);
-      state.start = toOffset;
-    },
+    truncate,
   };
 }
 

@@ -157,6 +157,21 @@ function fetches(suite: Suite): void {
     t.equal(middle.endOffset, number);
     t.equal((await log.fetch("a", 0, 10, { recordsMax: 5, bytesMax: 1 << 20 })).records[0]?.offset, 10, "backwards too");
   });
+  suite("records before an offset can be dropped, all of them too, and offsets go on", async (t, log) => {
+    await log.ensureTopic("a", { partitions: 2 });
+    for (const value of ["x", "y", "z"]) await log.append("a", [{ ...recordOf("k", value), partition: 1 }]);
+    await log.deleteRecordsBefore("a", 1, 2);
+    t.same(await log.offsets("a", 1), { start: 2, end: 3 });
+    t.same((await readPartition(log, "a", 1, 2)).map((record) => record.value?.toString()), ["z"]);
+    await t.rejects(log.fetch("a", 1, 1, ALL), { code: "OFFSET_OUT_OF_RANGE" });
+    await log.deleteRecordsBefore("a", 1, 1);
+    await t.rejects(log.deleteRecordsBefore("a", 1, 4), { code: "OFFSET_OUT_OF_RANGE" });
+    await log.deleteRecordsBefore("a", 1, 3);
+    t.same(await log.offsets("a", 1), { start: 3, end: 3 });
+    await log.append("a", [{ ...recordOf("k", "new"), partition: 1 }]);
+    t.same((await readPartition(log, "a", 1, 3)).map((record) => [record.offset, record.value?.toString()]), [[3, "new"]]);
+    t.same(await log.offsets("a", 0), { start: 0, end: 0 });
+  });
   suite("a fetch at the end gives nothing at once, and one outside is refused", async (t, log) => {
     await log.ensureTopic("a", { partitions: 1 });
     t.same(await log.fetch("a", 0, 0, ALL), { records: [], nextOffset: 0, endOffset: 0 });
