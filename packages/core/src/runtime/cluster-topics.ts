@@ -140,3 +140,24 @@ export async function checkPartitionCounts(parts: readonly ClusterPart[], log: C
     }
   }
 }
+
+/** Throws CONFIG_INVALID while processes run the topology. */
+export async function refuseWithMembers(log: ClusterLog, group: string): Promise<void> {
+  const { members } = await log.describeGroup(group);
+  if (members.length === 0) return;
+  throw new TopologyError("CONFIG_INVALID", `${members.length === 1 ? "a process runs" : `${members.length} processes run`} this topology: ${members.map(({ clientId, host }) => `${clientId} on ${host}`).join(", ")}`, {
+    place: `group ${group}`,
+    cure: "stop them first; one that was killed counts until its session is over",
+  });
+}
+
+/** Deletes what a topology keeps in the cluster: changelogs, repartition topics, committed offsets. */
+export async function resetCluster(plan: Plan, log: ClusterLog, { logger }: ResolvedOptions): Promise<void> {
+  const wanted = [...plan.subTopologies.map((part) => changelogTopic(plan, part)), ...plan.internalTopics.map(({ topic }) => topic)];
+  const topics: string[] = [];
+  for (const topic of wanted) if ((await log.partitionCount(topic)) !== undefined) topics.push(topic);
+  if (topics.length > 0) await log.deleteTopics(topics);
+  await log.deleteGroup(plan.topology.name);
+  const outputs = plan.sinks.filter(({ connector, target }) => connector === "log" && !topics.includes(target)).map(({ target }) => target);
+  if (outputs.length > 0) logger.warn({ topics: outputs }, "output topics keep their records: processing the log again appends to them once more");
+}

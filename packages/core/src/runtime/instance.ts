@@ -6,7 +6,7 @@ import { partitionsWanted, type Plan, stepsBoundToOnePartition, type SubTopology
 import { type ClusterLog, isClusterLog, silentLogger, type Sink, type SinkConnector, type SinkSpec, systemClock } from "../port/index.ts";
 import type { Topology } from "../topology/index.ts";
 import { ClusterInstance } from "./cluster-instance.ts";
-import { openTopics } from "./cluster-topics.ts";
+import { openTopics, refuseWithMembers, resetCluster } from "./cluster-topics.ts";
 import { DeliveryLane } from "./lane.ts";
 import { logSinks } from "./log-sinks.ts";
 import { openTask, type OpenedTask } from "./open-task.ts";
@@ -272,13 +272,20 @@ async function openClusterInstance(plan: Plan, log: ClusterLog, options: Resolve
   return new ClusterInstance({ plan, options, parts, sinks });
 }
 
-/** Forgets a topology: its state is deleted and what its connectors made is dropped. The log stays, so the next start processes it anew. */
+/**
+ * Forgets a topology: its state is deleted and what its connectors made is dropped. The log stays, so the next start processes it anew. On a cluster its
+ * changelogs, its repartition topics and its group's offsets go too; that throws CONFIG_INVALID while the group has members.
+ */
 export async function resetTopology(topology: Topology, given: InstanceOptions): Promise<void> {
   const options = resolveOptions(given);
+  const { log, logger } = options;
   const plan = planOf(topology);
-  for (const { connector, specs } of byConnector([...options.connectors, ownTopics(plan, options)], plan.sinks)) {
-    await connector.reset({ topology: topology.name, version: topology.version, logger: options.logger }, specs);
-  }
+  const isCluster = isClusterLog(log);
+  if (isCluster) await refuseWithMembers(log, topology.name);
+  const connectors = isCluster ? options.connectors : [...options.connectors, logSinks(log, options.partitions)];
+  const specs = isCluster ? plan.sinks.filter(({ connector }) => connector !== "log") : plan.sinks;
+  for (const group of byConnector(connectors, specs)) await group.connector.reset({ topology: topology.name, version: topology.version, logger }, group.specs);
+  if (isCluster) await resetCluster(plan, log, options);
   // Last, so that a reset that was cut off is done again as a whole.
   if (options.stateDir !== null) await rm(join(options.stateDir, topology.name), { recursive: true, force: true });
 }

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { c, type ClusterLog, count, defineTopology, hours, type Instance, openInstance, record, sum, topic, type Topology, tumbling } from "@iot-topology/core";
+import { c, type ClusterLog, count, defineTopology, hours, type Instance, openInstance, record, resetTopology, sum, topic, type Topology, tumbling } from "@iot-topology/core";
 import { collect, type CollectConnector, collectConnector, memoryCluster } from "@iot-topology/core/testing";
 
 const Event = record("Event", { id: c.string(), seq: c.uint64(), value: c.float64(), at: c.dateTime64(3, "UTC") });
@@ -185,5 +185,9 @@ t.test("a store is restored on another machine, a standby copy makes it short, a
   await until(() => third.status().tasks.length === 4);
   await third.drain();
   check(t, sink, cluster, expected);
+  await t.rejects(resetTopology(topology, { log: feeder, connectors: [sink], stateDir: null }), { code: "CONFIG_INVALID" }, "a running topology is not reset");
   await third.stop();
+  await resetTopology(topology, { log: feeder, connectors: [sink], stateDir: null });
+  t.equal(await feeder.partitionCount("plant-events-changelog"), undefined, "its changelogs are gone");
+  t.equal((await feeder.committedOffsets("plant", [{ topic: "events", partition: 0 }])).size, 0, "and its offsets");
 });
