@@ -32,7 +32,7 @@ export const ERROR_CODES = {
   DISK_FULL: "the disk is full",
   DISK_READ_ONLY: "the disk or folder cannot be written",
   STATE_CORRUPT: "the local state is damaged",
-  LOG_CORRUPT: "the embedded log is damaged",
+  LOG_CORRUPT: "the log is damaged",
   // Log.
   TOPIC_NOT_FOUND: "the topic does not exist",
   TOPIC_MISMATCH: "the topic differs from what the topology needs",
@@ -46,8 +46,11 @@ export const ERROR_CODES = {
   CHANGELOG_MISMATCH: "a task's changelog does not hold what its store needs",
   LEASE_EXPIRED: "this process may have lost its tasks to another",
   // Kafka.
+  KAFKA_UNREACHABLE: "Kafka does not answer",
+  KAFKA_AUTHENTICATION: "Kafka refused this user",
   KAFKA_TIMEOUT: "Kafka did not answer in time",
   KAFKA_REFUSED: "Kafka refused a request for good",
+  TRANSACTION_HANGING: "a transaction is left open and holds readers back",
   // ClickHouse and sinks.
   CLICKHOUSE_UNREACHABLE: "ClickHouse does not answer",
   CLICKHOUSE_REFUSED: "ClickHouse refused a statement",
