@@ -8,14 +8,15 @@ import { qualifier } from "./ddl.ts";
 /**
  * Keeps the as-of snapshots of all histories of a connector. A midnight is due once the load time of any of them has passed it.
  *
- * Only the connector fills these tables, and refreshes are made one after another. Which rows they were made from is kept in ClickHouse
- * (see as-of-table.ts), so a crash at any point is found at the next start.
+ * In a process refreshes are made one after another; between processes a lock sees to that.
  */
 export class AsOfRefresher {
   readonly #environment: SinkEnvironment;
   readonly #histories: readonly HistoryDeclaration[];
   readonly #tables: readonly AsOfTable[];
-  #watermark: EpochMs | undefined;
+  /** The greatest load time delivered; before the first refresh, by this process alone. */
+  #watermark: EpochMs = 0;
+  #isWatermarkRead = false;
   #running: Promise<void> = Promise.resolve();
 
   constructor(environment: SinkEnvironment, histories: readonly HistoryDeclaration[]) {
@@ -24,28 +25,30 @@ export class AsOfRefresher {
     this.#tables = this.#histories.flatMap((history) => history.asOfDaily.map((daily) => new AsOfTable(environment, history, daily)));
   }
 
-  /** Rows with load times from here on may come into this history's table, or may have come. */
-  touched(table: string, loadTimeMin: EpochMs): void {
-    for (const asOf of this.#tables) if (asOf.source === table) asOf.touched(loadTimeMin);
-  }
-
-  /** Rows up to this load time are there. */
-  delivered(table: string, loadTimeMax: EpochMs): void {
+  /** To be called when rows of these load times are in this history, before they are acknowledged. */
+  async delivered(table: string, loadTimeMin: EpochMs, loadTimeMax: EpochMs): Promise<void> {
     if (!this.#histories.some((history) => history.table === table)) return;
-    if (this.#watermark !== undefined && loadTimeMax > this.#watermark) this.#watermark = loadTimeMax;
+    for (const asOf of this.#tables) if (asOf.source === table) await asOf.delivered(loadTimeMin);
+    this.#watermark = Math.max(this.#watermark, loadTimeMax);
   }
 
-  /** Makes and corrects all snapshots that are due. */
-  refresh(): Promise<void> {
+  /** Makes and corrects all snapshots that are due. Those of this history are looked at whatever is known of them: a process that died may have left notes. */
+  refresh(table: string): Promise<void> {
     if (this.#tables.length === 0) return Promise.resolve();
-    const next = this.#running.then(() => this.#refreshAll());
+    const next = this.#running.then(() => this.#refreshAll(table));
     this.#running = next.catch(() => {});
     return next;
   }
 
-  async #refreshAll(): Promise<void> {
-    this.#watermark = Math.max(this.#watermark ?? 0, this.#watermark === undefined ? await this.#readWatermark() : 0);
-    for (const table of this.#tables) await table.refresh(this.#watermark);
+  async #refreshAll(history: string): Promise<void> {
+    if (!this.#isWatermarkRead) {
+      const read = await this.#readWatermark();
+      this.#watermark = Math.max(this.#watermark, read);
+      this.#isWatermarkRead = true;
+    }
+    for (const table of this.#tables) {
+      if (table.source === history || table.mayBeDue(this.#watermark)) await table.refresh(this.#watermark);
+    }
   }
 
   async #readWatermark(): Promise<EpochMs> {

@@ -1,27 +1,42 @@
 import type { EpochMs } from "@iot-topology/core";
+import { AsOfNotes, type AsOfState } from "./as-of-notes.ts";
 import { qualifier } from "./ddl.ts";
 import { type HistoryDeclaration, names, type NewestDeclaration } from "./declaration.ts";
 import type { SinkEnvironment } from "./history-sink.ts";
 import { orderTuple } from "./history-objects.ts";
 import { quoted, quotedList } from "./identifier.ts";
 import { plainSettings } from "./insert-settings.ts";
+import { type Permit, permitted } from "./permit.ts";
 
 /*
- * Two tables: `<name>_data` holds, for each midnight, the newest row of each key among the rows loaded before it; `<name>_made` holds, for each midnight
- * that was made, how many rows of the day before it the history had when it was made.
+ * `<name>_data` holds, for each midnight, the newest row of each key among the rows loaded before it.
  *
  *     days      |--d0--|--d1--|--d2--|--d3--|- now
  *     midnights        M1     M2     M3     M4        rows loaded in d1 matter to M2 and all later ones
  *
- * A refresh counts first, then writes the snapshots, then the counts: rows that come in between are counted too few, and the next comparison finds
- * the day. So a crash anywhere costs at most a refresh that is made again, and no snapshot stays wrong.
+ * Several processes may deliver to the history, at different speeds, and any of them makes what is due, one at a time. What is due, and who found that out, stands
+ * in the notes (see as-of-notes.ts), so nothing depends on what a process remembers.
  */
 
 const DAY_MS = 86_400_000;
+/** How long another process may take to make snapshots, before this one looks after its deliveries again. */
+const LOCK_WAIT_MS = 20_000;
 
 /** The first midnight UTC that a row loaded at this moment is part of. */
 export function firstMidnight(loadTimeMs: EpochMs): EpochMs {
   return (Math.floor(loadTimeMs / DAY_MS) + 1) * DAY_MS;
+}
+
+function midnightBefore(momentMs: EpochMs): EpochMs {
+  return Math.floor(momentMs / DAY_MS) * DAY_MS;
+}
+
+/** Midnights to make, first and last. */
+interface Due {
+  readonly from: EpochMs;
+  readonly upTo: EpochMs;
+  /** Whether the snapshot before the range holds, so that the rows before it need not be read. */
+  readonly hasBase: boolean;
 }
 
 /** One table of daily snapshots. */
@@ -30,86 +45,82 @@ export class AsOfTable {
   readonly #environment: SinkEnvironment;
   readonly #history: HistoryDeclaration;
   readonly #daily: NewestDeclaration;
-  /** The first midnight whose snapshot may be wrong; Infinity where none is. */
-  #dirtyFrom = Number.POSITIVE_INFINITY;
-  /** The last midnight made; undefined until it was read, and after a refresh that failed. */
-  #madeUpTo: EpochMs | undefined;
+  readonly #notes: AsOfNotes;
+  /** The last midnight that is known to be made. Only saves looking. */
+  #edgeSeen = 0;
 
   constructor(environment: SinkEnvironment, history: HistoryDeclaration, daily: NewestDeclaration) {
     this.source = history.table;
     this.#environment = environment;
     this.#history = history;
     this.#daily = daily;
+    this.#notes = new AsOfNotes(environment, daily.name);
   }
 
-  touched(loadTimeMin: EpochMs): void {
-    this.#dirtyFrom = Math.min(this.#dirtyFrom, firstMidnight(loadTimeMin));
+  /** To be called when rows are in the history, before they are acknowledged. */
+  async delivered(loadTimeMin: EpochMs): Promise<void> {
+    const midnight = firstMidnight(loadTimeMin);
+    const { edge, open } = await this.#notes.read();
+    if (midnight > edge) return;
+    // An earlier note covers these rows too, unless a run may have read the history already and is about to end it.
+    if (open.some((note) => note.from <= midnight) && !open.some((note) => note.isRun)) return;
+    await this.#notes.late(midnight);
+  }
+
+  /** Whether a look is worth it for someone who delivered nothing to this history. */
+  mayBeDue(watermark: EpochMs): boolean {
+    return midnightBefore(watermark) > this.#edgeSeen;
   }
 
   /** Makes the snapshots of all midnights up to the watermark that are missing or may be wrong. */
   async refresh(watermark: EpochMs): Promise<void> {
-    const dirtyFrom = this.#dirtyFrom;
-    this.#dirtyFrom = Number.POSITIVE_INFINITY;
+    if ((await this.#due(await this.#notes.read(), watermark)) === undefined) return;
+    const { locks, placement } = this.#environment;
+    const lock = await locks.acquire(`${placement.database}.${this.#daily.name}`, { waitMs: LOCK_WAIT_MS });
     try {
-      await this.#refresh(watermark, dirtyFrom);
-    } catch (error) {
-      this.#dirtyFrom = Math.min(this.#dirtyFrom, dirtyFrom);
-      this.#madeUpTo = undefined;
-      throw error;
+      // Whoever had the lock before may have done it all; who wrote a note since relies on this look.
+      for (;;) {
+        const state = await this.#notes.read();
+        const due = await this.#due(state, watermark);
+        if (due === undefined) return;
+        const run = await this.#notes.begin(due.from, due.upTo, lock.permit);
+        await this.#writeSnapshots(due, lock.permit);
+        await this.#notes.end([...state.open, run], lock.permit);
+        this.#edgeSeen = due.upTo;
+      }
+    } finally {
+      await lock.release().catch(() => {});
     }
   }
 
-  async #refresh(watermark: EpochMs, touchedFrom: EpochMs): Promise<void> {
-    let dirtyFrom = touchedFrom;
-    const lastMidnight = Math.floor(watermark / DAY_MS) * DAY_MS;
-    if (this.#madeUpTo === undefined) {
-      const made = await this.#compareMade();
-      this.#madeUpTo = made.upTo;
-      dirtyFrom = Math.min(dirtyFrom, made.dirtyFrom);
+  async #due(state: AsOfState, watermark: EpochMs): Promise<Due | undefined> {
+    this.#edgeSeen = state.edge;
+    const upTo = Math.max(midnightBefore(watermark), state.edge);
+    let from = state.edge + DAY_MS;
+    if (state.edge === 0) {
+      if (upTo === 0) return undefined;
+      const first = await this.#firstLoadTime(upTo);
+      if (first === undefined) return undefined;
+      from = firstMidnight(first);
     }
-    const upTo = Math.max(lastMidnight, this.#madeUpTo);
-    const from = Math.min(dirtyFrom, this.#madeUpTo + DAY_MS);
-    if (from > upTo || upTo === 0) {
-      // Rows of a day that is not over: they are found again when it is, since nothing was made behind them.
-      return;
-    }
-    const counts = await this.#countDays(from, upTo);
-    const first = this.#madeUpTo === 0 ? counts.first : from;
-    if (first === undefined || first > upTo) return;
-    await this.#writeSnapshots(first, upTo, first - DAY_MS <= this.#madeUpTo && this.#madeUpTo > 0);
-    await this.#writeMade(first, upTo, counts.rows);
-    this.#madeUpTo = upTo;
+    for (const note of state.open) from = Math.min(from, note.from);
+    if (from > upTo) return undefined;
+    return { from, upTo, hasBase: state.edge > 0 && from > state.first };
   }
 
-  /** What was made, and the first midnight whose day has other rows now than when it was made. */
-  async #compareMade(): Promise<{ readonly upTo: EpochMs; readonly dirtyFrom: EpochMs }> {
-    const { server, placement } = this.#environment;
-    const q = qualifier(placement);
-    const loadTime = quoted(this.#history.loadTime ?? "");
-    const made = `SELECT as_of, rows FROM ${q(names.made(this.#daily.name))} FINAL`;
-    const [edge] = await server.rows<{ ms: string }>(`SELECT toUnixTimestamp64Milli(max(as_of)) AS ms FROM (${made})`);
-    const upTo = Number(edge?.ms ?? 0);
-    if (upTo <= 0) return { upTo: 0, dirtyFrom: Number.POSITIVE_INFINITY };
-    const days = `SELECT ${midnightExpression(loadTime)} AS as_of, count() AS rows FROM ${q(this.source)} WHERE ${loadTime} < fromUnixTimestamp64Milli({upTo:Int64}, 'UTC') GROUP BY as_of`;
-    const query = `SELECT toUnixTimestamp64Milli(min(coalesce(nullIf(d.as_of, toDateTime64(0, 3, 'UTC')), m.as_of))) AS ms, count() AS n FROM (${days}) AS d FULL OUTER JOIN (${made}) AS m ON d.as_of = m.as_of WHERE d.rows != m.rows`;
-    const [row] = await server.rows<{ ms: string | null; n: string }>(query, { upTo }, { join_use_nulls: 0 });
-    return { upTo, dirtyFrom: row === undefined || row.n === "0" ? Number.POSITIVE_INFINITY : Number(row.ms) };
-  }
-
-  /** Rows of the history for each midnight of the range, by the day before it; and the first midnight that has any rows before it. */
-  async #countDays(from: EpochMs, upTo: EpochMs): Promise<{ readonly rows: ReadonlyMap<EpochMs, string>; readonly first: EpochMs | undefined }> {
+  /** The least load time before a midnight. With the bound the index of load times tells quickly that there is none. */
+  async #firstLoadTime(before: EpochMs): Promise<EpochMs | undefined> {
     const { server, placement } = this.#environment;
     const loadTime = quoted(this.#history.loadTime ?? "");
-    const query = `SELECT toUnixTimestamp64Milli(${midnightExpression(loadTime)}) AS ms, count() AS rows FROM ${qualifier(placement)(this.source)} WHERE ${loadTime} >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND ${loadTime} < fromUnixTimestamp64Milli({to:Int64}, 'UTC') GROUP BY ms ORDER BY ms`;
-    const found = await server.rows<{ ms: string; rows: string }>(query, { from: this.#madeUpTo === 0 ? 0 : from - DAY_MS, to: upTo });
-    return { rows: new Map(found.map((row) => [Number(row.ms), row.rows])), first: found[0] === undefined ? undefined : Number(found[0].ms) };
+    const [row] = await server.rows<{ ms: string; n: string }>(`SELECT toUnixTimestamp64Milli(min(${loadTime})) AS ms, count() AS n FROM ${qualifier(placement)(this.source)} WHERE ${loadTime} < fromUnixTimestamp64Milli({before:Int64}, 'UTC')`, { before });
+    return row === undefined || row.n === "0" ? undefined : Number(row.ms);
   }
 
   /**
    * All snapshots of the range in one statement: the newest row a key and day, from the snapshot before the range (or all of the history) on; then
    * the newest so far at each day that brought something; then each of these for all midnights up to the next one.
    */
-  async #writeSnapshots(from: EpochMs, upTo: EpochMs, hasBase: boolean): Promise<void> {
+  async #writeSnapshots({ from, upTo, hasBase }: Due, permit: Permit): Promise<void> {
     const { server, placement } = this.#environment;
     const q = qualifier(placement);
     const { columns } = this.#history;
@@ -126,23 +137,8 @@ export class AsOfTable {
     const soFar = `SELECT ${by}, _at, argMax(_row, _order) OVER (PARTITION BY ${by} ORDER BY _at ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS _newest, leadInFrame(_at, 1, {to:Int64} + ${DAY_MS}) OVER (PARTITION BY ${by} ORDER BY _at ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS _next FROM (${days})`;
     const unpacked = columns.map(({ name }) => (this.#daily.by.includes(name) ? quoted(name) : `tupleElement(_newest, ${rest.indexOf(name) + 1}) AS ${quoted(`v_${name}`)}`)).join(", ");
     const select = `SELECT fromUnixTimestamp64Milli(arrayJoin(range(_at, _next, ${DAY_MS})), 'UTC') AS as_of, ${unpacked} FROM (${soFar})`;
-    await server.command(`INSERT INTO ${data} (${quotedList(["as_of"])}, ${all}) ${select}`, this.#daily.name, { base: from - DAY_MS, from, to: upTo }, plainSettings(placement.replicated));
-  }
-
-  async #writeMade(from: EpochMs, upTo: EpochMs, rows: ReadonlyMap<EpochMs, string>): Promise<void> {
-    const { server, placement } = this.#environment;
-    const table = qualifier(placement)(names.made(this.#daily.name));
-    const at: string[] = [];
-    const counts: string[] = [];
-    for (let midnight = from; midnight <= upTo; midnight += DAY_MS) {
-      at.push(String(midnight));
-      counts.push(rows.get(midnight) ?? "0");
-    }
-    // Two arrays of numbers; some 800 days are 20 kB, so long ranges go in pieces that fit an HTTP request line.
-    for (let start = 0; start < at.length; start += 500) {
-      const query = `INSERT INTO ${table} (as_of, rows) SELECT fromUnixTimestamp64Milli(toInt64(ms), 'UTC'), n FROM (SELECT arrayJoin(arrayZip([${at.slice(start, start + 500).join(",")}], [${counts.slice(start, start + 500).join(",")}])) AS pair, pair.1 AS ms, pair.2 AS n)`;
-      await server.command(query, this.#daily.name, {}, plainSettings(placement.replicated));
-    }
+    const query = `INSERT INTO ${data} (${quotedList(["as_of"])}, ${all}) ${permitted(select, permit)}`;
+    await server.command(query, this.#daily.name, { base: from - DAY_MS, from, to: upTo, ...permit.parameters }, plainSettings(placement.replicated), permit.queryIdPrefix);
   }
 }
 

@@ -1,11 +1,13 @@
 import { type Logger, type Sink, type SinkConnector, type SinkContext, type SinkSpec, TopologyError } from "@iot-topology/core";
 import { AsOfRefresher } from "./as-of-refresher.ts";
+import { CLAIM_TABLE, Claims } from "./claim.ts";
 import { COMMENT_PREFIX, createDatabase, dropObject, type Placement, qualifier } from "./ddl.ts";
 import type { Declaration, HistoryDeclaration } from "./declaration.ts";
 import { ensureObjects } from "./ensure.ts";
 import { historyObjects, upsertObjects } from "./history-objects.ts";
 import { HistorySink } from "./history-sink.ts";
 import { isIdentifier } from "./identifier.ts";
+import { LOCK_TABLE, Locks } from "./lock.ts";
 import type { ObjectSet } from "./object.ts";
 import { Server } from "./server.ts";
 import { safeUrl } from "./server-error.ts";
@@ -14,6 +16,8 @@ import { UpsertSink } from "./upsert-sink.ts";
 
 const START_TIMEOUT_MS = 15_000;
 const REQUEST_TIMEOUT_MS = 120_000;
+/** How long another process may take to make the tables, and to fill views from what is there. */
+const OPEN_WAIT_MS = 900_000;
 
 /** Options of {@link clickhouseConnector}. */
 export interface ClickHouseConnectorOptions {
@@ -76,10 +80,18 @@ class ClickHouseConnector implements SinkConnector {
     await this.#connect(logger);
     const declarations = declarationsOf(specs);
     await this.#server.command(createDatabase(this.#placement), this.#options.database);
-    for (const objects of this.#objects(declarations)) {
-      await ensureObjects({ server: this.#server, placement: this.#placement, migrate: this.#options.migrate ?? false, logger }, objects);
+    const locks = new Locks(this.#server, this.#placement, logger);
+    const claims = new Claims(this.#server, this.#placement, locks);
+    await locks.create();
+    await claims.create();
+    const lock = await locks.acquire("open", { waitMs: OPEN_WAIT_MS });
+    try {
+      const shared = { server: this.#server, placement: this.#placement, migrate: this.#options.migrate ?? false, logger, locks, claims, lock };
+      for (const objects of this.#objects(declarations)) await ensureObjects(shared, objects);
+    } finally {
+      await lock.release();
     }
-    const environment = { server: this.#server, placement: this.#placement, logger };
+    const environment = { server: this.#server, placement: this.#placement, logger, claims, locks };
     const histories = declarations.filter((declaration): declaration is HistoryDeclaration => declaration.kind === "history");
     const refresher = new AsOfRefresher(environment, histories);
     return declarations.map((declaration) => (declaration.kind === "history" ? new HistorySink(declaration, environment, refresher) : new UpsertSink(declaration, environment)));
@@ -90,10 +102,11 @@ class ClickHouseConnector implements SinkConnector {
     await this.#connect(logger);
     for (const { base, derived, views } of this.#objects(declarationsOf(specs)).reverse()) {
       const triggers = derived.flatMap(({ trigger }) => (trigger === null ? [] : [trigger.name]));
-      const tables = [...derived.map(({ table }) => table.name), base.name];
+      const tables = [...derived.flatMap(({ table, notes }) => [table.name, ...(notes === null ? [] : [notes.name])]), base.name];
       for (const name of [...views.map((view) => view.name).reverse(), ...triggers]) await this.#drop(name, "VIEW", logger);
       for (const name of tables) await this.#drop(name, "TABLE", logger);
     }
+    await this.#dropShared(logger);
   }
 
   async close(): Promise<void> {
@@ -109,6 +122,14 @@ class ClickHouseConnector implements SinkConnector {
   #objects(declarations: readonly Declaration[]): ObjectSet[] {
     const q = qualifier(this.#placement);
     return declarations.map((declaration) => (declaration.kind === "history" ? historyObjects(declaration, q) : upsertObjects(declaration, q)));
+  }
+
+  /** Locks and claims serve all topologies of the database, so they go with the last one's tables. */
+  async #dropShared(logger: Logger): Promise<void> {
+    const shared = [LOCK_TABLE.name, CLAIM_TABLE.name];
+    const query = "SELECT count() AS n FROM system.tables WHERE database = {database:String} AND name NOT IN {shared:Array(String)} AND startsWith(comment, {prefix:String})";
+    const [row] = await this.#server.rows<{ n: string }>(query, { database: this.#placement.database, shared, prefix: COMMENT_PREFIX });
+    if (row?.n === "0") for (const name of shared) await this.#drop(name, "TABLE", logger);
   }
 
   /** Drops only what carries this connector's mark: a table of that name may be someone else's. */

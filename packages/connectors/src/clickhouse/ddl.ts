@@ -35,6 +35,7 @@ export function engineText(table: TableObject, placement: Placement): string {
 
 /** The settings that the guarantees rest on. A replicated table's window is also bounded by time, by default a week or an hour. */
 export function tableSettings(table: TableObject, placement: Placement): Readonly<Record<string, number>> {
+  if (table.isSynced === true) return { fsync_after_insert: 1, fsync_part_directory: 1 };
   if (table.deduplicationWindow === 0) return {};
   if (!placement.replicated) return { non_replicated_deduplication_window: table.deduplicationWindow };
   return { replicated_deduplication_window: table.deduplicationWindow, replicated_deduplication_window_seconds: 2_592_000 };
@@ -44,7 +45,7 @@ export function tableSettings(table: TableObject, placement: Placement): Readonl
 export function createTable(table: TableObject, placement: Placement): string {
   const settings = Object.entries(tableSettings(table, placement)).map(([name, value]) => `${name} = ${value}`);
   const lines = [
-    `CREATE TABLE ${qualifier(placement)(table.name)}${onCluster(placement)}`,
+    `CREATE TABLE IF NOT EXISTS ${qualifier(placement)(table.name)}${onCluster(placement)}`,
     `(`,
     [...table.columns.map(columnText), ...table.indexes].map((line) => `  ${line}`).join(",\n"),
     `)`,
@@ -66,14 +67,14 @@ export function columnText(column: { readonly name: string; readonly type: strin
 
 /** `CREATE VIEW`, or `CREATE OR REPLACE VIEW`. */
 export function createView(view: ViewObject, placement: Placement, replace = false): string {
-  const text = `VIEW ${qualifier(placement)(view.name)}${onCluster(placement)} AS ${view.select}`;
-  return `CREATE ${replace ? "OR REPLACE " : ""}${text} COMMENT ${literal(definitionComment(text))}`;
+  const text = `${qualifier(placement)(view.name)}${onCluster(placement)} AS ${view.select}`;
+  return `CREATE ${replace ? "OR REPLACE VIEW" : "VIEW IF NOT EXISTS"} ${text} COMMENT ${literal(definitionComment(text))}`;
 }
 
 /** `CREATE MATERIALIZED VIEW ... TO`. */
 export function createTrigger(trigger: ViewObject, table: TableObject, placement: Placement): string {
   const q = qualifier(placement);
-  const text = `CREATE MATERIALIZED VIEW ${q(trigger.name)}${onCluster(placement)} TO ${q(table.name)} AS ${trigger.select}`;
+  const text = `CREATE MATERIALIZED VIEW IF NOT EXISTS ${q(trigger.name)}${onCluster(placement)} TO ${q(table.name)} AS ${trigger.select}`;
   return `${text} COMMENT ${literal(definitionComment(text))}`;
 }
 

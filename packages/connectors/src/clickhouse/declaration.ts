@@ -137,5 +137,5 @@ export const names = {
   state: (view: string): string => `${view}_state`,
   trigger: (view: string): string => `${view}_mv`,
   data: (view: string): string => `${view}_data`,
-  made: (table: string): string => `${table}_made`,
+  notes: (table: string): string => `${table}_notes`,
 };

@@ -2,8 +2,14 @@ import { type Logger, TopologyError } from "@iot-topology/core";
 import { alterTable, columnText, commentOf, createTable, createTrigger, createView, dropObject, type Placement, qualifier, tableSettings } from "./ddl.ts";
 import { quoted } from "./identifier.ts";
 import { plainSettings } from "./insert-settings.ts";
+import { type Claims, tableScope } from "./claim.ts";
+import type { Lock, Locks } from "./lock.ts";
 import type { DerivedObject, ObjectSet, TableObject, ViewObject } from "./object.ts";
+import { permitted } from "./permit.ts";
 import type { Server } from "./server.ts";
+
+/** How long other processes' inserts and fills may hold up the making of a view. */
+const FILL_WAIT_MS = 600_000;
 
 interface Found {
   readonly name: string;
@@ -20,23 +26,41 @@ export interface EnsureContext {
   readonly placement: Placement;
   readonly migrate: boolean;
   readonly logger: Logger;
+  readonly locks: Locks;
+  readonly claims: Claims;
+  /** Held: one process makes tables at a time. */
+  readonly lock: Lock;
 }
 
 /**
  * Makes what is absent and compares what is there. Additive changes are applied with `migrate`: new columns, wider windows, changed views, and what
  * can be computed again from the history. Anything else is an error that carries its cure.
  *
- * @throws TopologyError CLICKHOUSE_SCHEMA, CLICKHOUSE_SETTINGS, CLICKHOUSE_REFUSED.
+ * A history's rows come only when all that hangs on it is there: in this process because it waits, in others because they wait for the lock, and for a history
+ * that others fill already, because they are kept out of it while a new view is made and filled.
+ *
+ * @throws TopologyError CLICKHOUSE_SCHEMA, CLICKHOUSE_SETTINGS, CLICKHOUSE_REFUSED, SINK_BUSY.
  */
 export async function ensureObjects(context: EnsureContext, objects: ObjectSet): Promise<void> {
+  await context.lock.touch();
   const found = await findObjects(context, [
     objects.base.name,
-    ...objects.derived.flatMap(({ table, trigger }) => [table.name, ...(trigger === null ? [] : [trigger.name])]),
+    ...objects.derived.flatMap(namesOf),
     ...objects.views.map((view) => view.name),
   ]);
   await ensureBase(context, objects.base, found.get(objects.base.name));
-  for (const derived of objects.derived) await ensureDerived(context, derived, found);
+  const toMake: { derived: DerivedObject; drops: readonly string[] }[] = [];
+  for (const derived of objects.derived) {
+    const drops = await checkDerived(context, derived, found);
+    if (drops !== undefined) toMake.push({ derived, drops });
+  }
+  if (toMake.length > 0) await makeDerived(context, objects.base.name, toMake);
   for (const view of objects.views) await ensureView(context, view, found.get(view.name));
+}
+
+/** A statement that shows, while it runs, that the lock's holder lives. */
+async function command({ server, lock }: EnsureContext, statement: string, place: string): Promise<void> {
+  await server.command(statement, place, {}, {}, lock.permit.queryIdPrefix);
 }
 
 async function findObjects({ server, placement }: EnsureContext, names: readonly string[]): Promise<ReadonlyMap<string, Found>> {
@@ -48,8 +72,8 @@ async function findObjects({ server, placement }: EnsureContext, names: readonly
 }
 
 async function ensureBase(context: EnsureContext, table: TableObject, found: Found | undefined): Promise<void> {
-  const { server, placement } = context;
-  if (found === undefined) return server.command(createTable(table, placement), table.name);
+  const { placement } = context;
+  if (found === undefined) return command(context, createTable(table, placement), table.name);
   const engine = `${placement.replicated ? "Replicated" : ""}${table.engine}`;
   const place = `${placement.database}.${table.name}`;
   if (found.engine !== engine) {
@@ -84,7 +108,7 @@ async function ensureColumns(context: EnsureContext, table: TableObject): Promis
       const statement = alterTable(table.name, `ADD COLUMN ${columnText(column)}${previous === "" ? " FIRST" : ` AFTER ${quoted(previous)}`}`, placement);
       if (!migrate) throw schemaError(place, `it has no column ${column.name}`, `start with --migrate, or run: ${statement}`);
       logger.info({ statement }, "ClickHouse table migrated");
-      await server.command(statement, place);
+      await command(context, statement, place);
     } else if (compact(type) !== compact(column.type)) {
       const statement = alterTable(table.name, `MODIFY COLUMN ${columnText(column)}`, placement);
       throw schemaError(place, `its column ${column.name} is ${type}, not ${column.type}`, `check that every value fits, then run: ${statement}`);
@@ -94,7 +118,7 @@ async function ensureColumns(context: EnsureContext, table: TableObject): Promis
 }
 
 async function ensureWindow(context: EnsureContext, table: TableObject, found: Found): Promise<void> {
-  const { server, placement, migrate, logger } = context;
+  const { placement, migrate, logger } = context;
   for (const [name, wanted] of Object.entries(tableSettings(table, placement))) {
     const match = new RegExp(`\\b${name} = (\\d+)`).exec(found.engine_full);
     // Absent, a replicated table has the server's own default; a plain one has none, which is 0.
@@ -108,64 +132,101 @@ async function ensureWindow(context: EnsureContext, table: TableObject, found: F
       });
     }
     logger.info({ statement }, "ClickHouse table migrated");
-    await server.command(statement, table.name);
+    await command(context, statement, table.name);
   }
 }
 
-/** Filled from the history, so it can be made again from it: with `migrate` when its definition changed, and always when its trigger is missing. */
-async function ensureDerived(context: EnsureContext, derived: DerivedObject, found: ReadonlyMap<string, Found>): Promise<void> {
-  const { server, placement, logger, migrate } = context;
-  const { table, trigger } = derived;
-  const tableText = createTable(table, placement);
-  const triggerText = trigger === null ? null : createTrigger(trigger, table, placement);
+function namesOf({ table, trigger, notes }: DerivedObject): readonly string[] {
+  return [table, trigger, notes].flatMap((object) => (object === null ? [] : [object.name]));
+}
+
+/**
+ * What must be dropped before it is made anew; undefined where all of it is there and right. It is filled from the history, so it can be made again from it: with
+ * `migrate` when its definition changed, and always when a part of it is missing.
+ */
+async function checkDerived(context: EnsureContext, derived: DerivedObject, found: ReadonlyMap<string, Found>): Promise<readonly string[] | undefined> {
+  const { placement, migrate } = context;
+  const { table, trigger, notes } = derived;
+  const texts = new Map([[table.name, createTable(table, placement)]]);
+  if (trigger !== null) texts.set(trigger.name, createTrigger(trigger, table, placement));
+  if (notes !== null) texts.set(notes.name, createTable(notes, placement));
+  const present = namesOf(derived).filter((name) => found.has(name));
+  const changed = present.filter((name) => found.get(name)?.comment !== commentOf(texts.get(name) ?? ""));
   const foundTable = found.get(table.name);
-  const foundTrigger = trigger === null ? undefined : found.get(trigger.name);
-  const changed = [
-    ...(foundTable !== undefined && foundTable.comment !== commentOf(tableText) ? [table.name] : []),
-    ...(trigger !== null && foundTrigger !== undefined && foundTrigger.comment !== commentOf(triggerText ?? "") ? [trigger.name] : []),
-  ];
-  if (changed.length === 0 && foundTable !== undefined && (trigger === null || foundTrigger !== undefined)) return ensureWindow(context, table, foundTable);
+  if (changed.length === 0 && present.length === texts.size && foundTable !== undefined) return void (await ensureWindow(context, table, foundTable));
+  // The trigger goes first and comes last: a crash anywhere between leaves it missing, and all of this is done again.
+  const drops = [trigger?.name, notes?.name, table.name]
+    .filter((name) => name !== undefined && found.has(name))
+    .map((name) => dropObject(name as string, name === trigger?.name ? "VIEW" : "TABLE", placement));
+  const place = `${placement.database}.${changed[0] ?? [...texts.keys()].find((name) => !found.has(name)) ?? table.name}`;
   if (changed.length > 0 && !migrate) {
-    const drops = [...(trigger === null ? [] : [dropObject(trigger.name, "VIEW", placement)]), dropObject(table.name, "TABLE", placement)];
-    throw schemaError(
-      `${placement.database}.${changed[0] ?? table.name}`,
-      "its definition differs from the declaration",
-      `start with --migrate to make it again from ${derived.source}, or run ${drops.join("; ")} and start again`,
-    );
+    throw schemaError(place, "its definition differs from the declaration", `start with --migrate to make it again from ${derived.source}, or run ${drops.join("; ")} and start again`);
   }
   if (!derived.isRebuildable && foundTable !== undefined) {
     throw schemaError(
-      `${placement.database}.${changed[0] ?? trigger?.name ?? table.name}`,
+      place,
       changed.length > 0 ? "its definition differs from the declaration" : "it is missing",
       `${derived.source} has a TTL, so what its views hold cannot be made again from it: declare the view under a new name`,
     );
   }
-  // The trigger goes first and comes last: a crash anywhere between leaves it missing, and all of this is done again.
-  if (trigger !== null && foundTrigger !== undefined) await server.command(dropObject(trigger.name, "VIEW", placement), trigger.name);
-  if (foundTable !== undefined) await server.command(dropObject(table.name, "TABLE", placement), table.name);
-  await server.command(tableText, table.name);
-  if (trigger === null || triggerText === null) return;
+  return drops;
+}
+
+/** Makes views of a history and fills them from it, while nobody writes to it. */
+async function makeDerived(context: EnsureContext, source: string, toMake: readonly { readonly derived: DerivedObject; readonly drops: readonly string[] }[]): Promise<void> {
+  const { server, placement, logger, locks, claims, lock } = context;
   const q = qualifier(placement);
-  const columns = table.columns.map((column) => quoted(column.name)).join(", ");
-  const [row] = await server.rows<{ n: string }>(`SELECT count() AS n FROM (SELECT 1 FROM ${q(derived.source)} LIMIT 1)`);
-  if (row !== undefined && row.n !== "0") {
-    logger.info({ table: table.name, from: derived.source }, "filling a new view from its history");
-    await server.command(`INSERT INTO ${q(table.name)} (${columns}) ${trigger.select}`, table.name, {}, plainSettings(placement.replicated));
+  const fill = await locks.acquire(tableScope(source), { waitMs: FILL_WAIT_MS, statements: claims.prefix(source), onWait: () => lock.touch() });
+  const run = async (statement: string, name: string): Promise<void> => {
+    // Definitions can carry no permit, so the locks are looked at shortly before.
+    await lock.touch();
+    await fill.touch();
+    await lock.check();
+    await fill.check();
+    await server.command(statement, name, {}, {}, fill.permit.queryIdPrefix);
+  };
+  try {
+    const [row] = await server.rows<{ n: string }>(`SELECT count() AS n FROM (SELECT 1 FROM ${q(source)} LIMIT 1)`);
+    for (const { derived, drops } of toMake) {
+      const { table, trigger, notes } = derived;
+      for (const drop of drops) await run(drop, table.name);
+      await run(createTable(table, placement), table.name);
+      if (notes !== null) await run(createTable(notes, placement), notes.name);
+      if (trigger === null) continue;
+      if (row !== undefined && row.n !== "0") {
+        logger.info({ table: table.name, from: source }, "filling a new view from its history");
+        const columns = table.columns.map((column) => quoted(column.name)).join(", ");
+        const statement = `INSERT INTO ${q(table.name)} (${columns}) ${permitted(trigger.select, fill.permit)}`;
+        await withTouches(lock, server.command(statement, table.name, fill.permit.parameters, plainSettings(placement.replicated), fill.permit.queryIdPrefix));
+      }
+      await run(createTrigger(trigger, table, placement), trigger.name);
+    }
+  } finally {
+    await fill.release();
   }
-  await server.command(triggerText, trigger.name);
+}
+
+/** Keeps a lock while a long statement runs under another. */
+async function withTouches(lock: Lock, work: Promise<void>): Promise<void> {
+  const timer = setInterval(() => void lock.touch().catch(() => {}), 4_000);
+  try {
+    await work;
+  } finally {
+    clearInterval(timer);
+  }
 }
 
 async function ensureView(context: EnsureContext, view: ViewObject, found: Found | undefined): Promise<void> {
-  const { server, placement, migrate, logger } = context;
+  const { placement, migrate, logger } = context;
   const text = createView(view, placement);
-  if (found === undefined) return server.command(text, view.name);
+  if (found === undefined) return command(context, text, view.name);
   if (found.engine === "View" && found.comment === commentOf(text)) return;
   const place = `${placement.database}.${view.name}`;
   if (found.engine !== "View") throw schemaError(place, `there is a ${found.engine} table of that name`, "rename it, or choose another name for the view");
   const statement = createView(view, placement, true);
   if (!migrate) throw schemaError(place, "the view's definition differs from the declaration", `start with --migrate, or run: ${statement}`);
   logger.info({ view: view.name }, "ClickHouse view replaced");
-  await server.command(statement, view.name);
+  await command(context, statement, view.name);
 }
 
 /** Type and key texts without the spaces and backquotes that ClickHouse puts in and out. */

@@ -1,6 +1,7 @@
-import { type HistoryDeclaration, names, type NewestDeclaration, type UpsertDeclaration, type WindowDeclaration } from "./declaration.ts";
+import { type ColumnDeclaration, type HistoryDeclaration, names, type NewestDeclaration, type UpsertDeclaration, type WindowDeclaration } from "./declaration.ts";
 import { quoted, quotedList } from "./identifier.ts";
 import type { DerivedObject, ObjectSet, Qualify, TableObject, ViewObject } from "./object.ts";
+import { NOTE_COLUMNS } from "./as-of-notes.ts";
 import { bucketExpression, resultExpression, stateColumns } from "./window-columns.ts";
 
 /** Tokens remembered a table. A batch is one block, so this is batches; measured at about 100 bytes each in the server. */
@@ -31,7 +32,7 @@ export function historyObjects(declaration: HistoryDeclaration, q: Qualify): Obj
     derived: [
       ...declaration.latest.map((latest) => latestDerived(declaration, latest, window, q)),
       ...declaration.windows.map((each) => windowDerived(declaration, each, window, q)),
-      ...declaration.asOfDaily.flatMap((daily) => dailyDerived(declaration, daily)),
+      ...declaration.asOfDaily.map((daily) => dailyDerived(declaration, daily)),
     ],
     views: [
       ...declaration.latest.map((latest) => latestView(declaration, latest, q)),
@@ -94,9 +95,12 @@ export function latestSelect(declaration: HistoryDeclaration, latest: NewestDecl
   return `SELECT ${by}, argMaxState(${row}, ${orderTuple(declaration, latest)}) AS ${quoted("_row")} FROM ${q(declaration.table)}${where} GROUP BY ${by}`;
 }
 
-/** Selects window states from rows of the history. */
+/**
+ * Selects window states from rows of the history. A window has a row for each partition whose rows it holds: a partition's rows are written by one task at a time, so
+ * what a partition gave to a window can be compared with the history, and put right, while other tasks go on adding to the same window.
+ */
 export function windowSelect(declaration: HistoryDeclaration, window: WindowDeclaration, q: Qualify, where = "", final = ""): string {
-  const by = window.by.map((column) => quoted(column.name));
+  const by = windowKey(declaration, window).map((column) => quoted(column.name));
   const states = stateColumns(window, declaration.columns).map((column) => `${column.fromRows} AS ${quoted(column.name)}`);
   const select = [`${bucketExpression(window)} AS ${quoted("window_start")}`, ...by, ...states].join(", ");
   return `SELECT ${select} FROM ${q(declaration.table)}${final}${where} GROUP BY ${[quoted("window_start"), ...by].join(", ")}`;
@@ -117,7 +121,7 @@ function latestDerived(declaration: HistoryDeclaration, latest: NewestDeclaratio
     ttl: null,
     deduplicationWindow: window,
   };
-  return { table, trigger: { name: names.trigger(latest.name), select: latestSelect(declaration, latest, q) }, source: declaration.table, isRebuildable: declaration.ttl === null };
+  return { table, trigger: { name: names.trigger(latest.name), select: latestSelect(declaration, latest, q) }, notes: null, source: declaration.table, isRebuildable: declaration.ttl === null };
 }
 
 function latestView(declaration: HistoryDeclaration, latest: NewestDeclaration, q: Qualify): ViewObject {
@@ -126,19 +130,25 @@ function latestView(declaration: HistoryDeclaration, latest: NewestDeclaration, 
   return { name: latest.name, select: `SELECT ${unpacked(declaration, latest)} FROM (${inner})` };
 }
 
+/** What rows of a window's state are told apart by, besides the window's start. */
+export function windowKey(declaration: HistoryDeclaration, window: WindowDeclaration): readonly ColumnDeclaration[] {
+  const { topic, partition } = declaration.identity;
+  return [...window.by, ...[topic, partition].map((name) => ({ name, type: typeOf(declaration, name) }))];
+}
+
 function windowDerived(declaration: HistoryDeclaration, each: WindowDeclaration, window: number, q: Qualify): DerivedObject {
   const table: TableObject = {
     name: names.state(each.view),
-    columns: [{ name: "window_start", type: "DateTime64(3, 'UTC')" }, ...each.by, ...stateColumns(each, declaration.columns).map(({ name, type }) => ({ name, type }))],
+    columns: [{ name: "window_start", type: "DateTime64(3, 'UTC')" }, ...windowKey(declaration, each), ...stateColumns(each, declaration.columns).map(({ name, type }) => ({ name, type }))],
     indexes: [],
     engine: "AggregatingMergeTree",
     version: null,
-    orderBy: [...each.by.map((column) => column.name), "window_start"],
+    orderBy: [...each.by.map((column) => column.name), "window_start", declaration.identity.topic, declaration.identity.partition],
     partitionBy: null,
     ttl: null,
     deduplicationWindow: window,
   };
-  return { table, trigger: { name: names.trigger(each.view), select: windowSelect(declaration, each, q) }, source: declaration.table, isRebuildable: declaration.ttl === null };
+  return { table, trigger: { name: names.trigger(each.view), select: windowSelect(declaration, each, q) }, notes: null, source: declaration.table, isRebuildable: declaration.ttl === null };
 }
 
 function windowView(window: WindowDeclaration, q: Qualify): ViewObject {
@@ -147,13 +157,13 @@ function windowView(window: WindowDeclaration, q: Qualify): ViewObject {
   return { name: window.view, select: `SELECT ${key}, ${results} FROM ${q(names.state(window.view))} GROUP BY ${key}` };
 }
 
-/** The snapshots, and a row a midnight that tells which rows of the history they were made from. */
-function dailyDerived(declaration: HistoryDeclaration, daily: NewestDeclaration): readonly DerivedObject[] {
+/** The snapshots, and the notes on them: see as-of-notes.ts. */
+function dailyDerived(declaration: HistoryDeclaration, daily: NewestDeclaration): DerivedObject {
   const asOf = { name: "as_of", type: "DateTime64(3, 'UTC')" };
-  const plain = { indexes: [], engine: "ReplacingMergeTree", version: null, partitionBy: null, ttl: null, deduplicationWindow: 0 } as const;
-  const data: TableObject = { ...plain, name: names.data(daily.name), columns: [asOf, ...declaration.columns], orderBy: ["as_of", ...daily.by] };
-  const made: TableObject = { ...plain, name: names.made(daily.name), columns: [asOf, { name: "rows", type: "UInt64" }], orderBy: ["as_of"] };
-  return [data, made].map((table) => ({ table, trigger: null, source: declaration.table, isRebuildable: declaration.ttl === null }));
+  const plain = { indexes: [], version: null, partitionBy: null, ttl: null, deduplicationWindow: 0 } as const;
+  const table: TableObject = { ...plain, engine: "ReplacingMergeTree", name: names.data(daily.name), columns: [asOf, ...declaration.columns], orderBy: ["as_of", ...daily.by] };
+  const notes: TableObject = { ...plain, engine: "AggregatingMergeTree", name: names.notes(daily.name), columns: NOTE_COLUMNS, orderBy: ["id"] };
+  return { table, trigger: null, notes, source: declaration.table, isRebuildable: declaration.ttl === null };
 }
 
 function dailyView(declaration: HistoryDeclaration, daily: NewestDeclaration, q: Qualify): ViewObject {

@@ -1,33 +1,37 @@
-import { hash } from "node:crypto";
 import { type DeliveryHint, failpoint, type Logger, type SealedBatch, type Sink, TopologyError } from "@iot-topology/core";
 import type { AsOfRefresher } from "./as-of-refresher.ts";
 import { identityTuple, type RangeCondition, rangeCondition } from "./batch-range.ts";
+import type { Claims } from "./claim.ts";
 import { type Placement, qualifier } from "./ddl.ts";
 import { type HistoryDeclaration, names } from "./declaration.ts";
 import { latestSelect } from "./history-objects.ts";
 import { literal, quoted, quotedList } from "./identifier.ts";
 import { plainSettings, tokenSettings } from "./insert-settings.ts";
+import type { Locks } from "./lock.ts";
+import type { Permit } from "./permit.ts";
 import type { Server } from "./server.ts";
 import { differenceCount, insertDifference } from "./window-repair.ts";
 
 /*
  * A certain batch:    insert under its token. Any error makes it uncertain, and the engine delivers it again.
  *
- * An uncertain batch, of which all, some or none of the rows may be there, under this token or (after a rebuild) under others:
+ * An uncertain batch, of which all, some or none of the rows may be there, under this token or (after a rebuild) under others, and which another process may be
+ * delivering at this moment:
  *
- *   wait for inserts that still run -> count the rows there
- *      none   -> insert under the token -> count again: the server may have kept the token and lost the rows
- *      some, or still missing -> insert those that are not there, without a token
- *   then each view: windows are compared with the history and get the difference; latest rows are merged in again.
+ *   take the claim: whoever else writes this task's rows is refused from now on, and what was let in before has ended
+ *      -> insert the rows that are not there, without a token, since the server may have kept the token and lost the rows -> count
+ *      -> each view: windows are compared with the history and get the difference; latest rows are merged in again
+ *
+ * Each insert carries the claim, and the server refuses it where a newer one is there: see claim.ts.
  */
-
-const RUNNING_WAIT_MS = 30_000;
 
 /** What a sink needs besides its declaration. */
 export interface SinkEnvironment {
   readonly server: Server;
   readonly placement: Placement;
   readonly logger: Logger;
+  readonly claims: Claims;
+  readonly locks: Locks;
 }
 
 /** Delivers to a history. */
@@ -35,8 +39,11 @@ export class HistorySink implements Sink {
   readonly #declaration: HistoryDeclaration;
   readonly #environment: SinkEnvironment;
   readonly #refresher: AsOfRefresher;
-  readonly #insertInto: string;
+  /** `INSERT INTO ... SELECT ... FROM input(...)`, behind which a condition and the format come. */
+  readonly #insertFromInput: string;
   readonly #table: string;
+  /** The claims that this process holds, by task. */
+  readonly #permits = new Map<string, Permit>();
 
   constructor(declaration: HistoryDeclaration, environment: SinkEnvironment, refresher: AsOfRefresher) {
     this.#declaration = declaration;
@@ -44,56 +51,43 @@ export class HistorySink implements Sink {
     this.#refresher = refresher;
     const q = qualifier(environment.placement);
     this.#table = q(declaration.table);
-    this.#insertInto = `INSERT INTO ${this.#table} (${quotedList(declaration.columns.map((column) => column.name))})`;
+    const columns = quotedList(declaration.columns.map((column) => column.name));
+    const structure = literal(declaration.columns.map((column) => `${quoted(column.name)} ${column.type}`).join(", "));
+    this.#insertFromInput = `INSERT INTO ${this.#table} (${columns}) SELECT ${columns} FROM input(${structure})`;
   }
 
-  async deliver(batch: SealedBatch, hint: DeliveryHint): Promise<void> {
+  async deliver(batch: SealedBatch, { uncertain }: DeliveryHint): Promise<void> {
     const { table } = this.#declaration;
-    // Both before and after: a snapshot made while the rows are on their way may or may not hold them.
-    this.#refresher.touched(table, batch.loadTimeMin);
-    try {
-      if (hint.uncertain) await this.#deliverUncertain(batch);
-      else await this.#insertByToken(batch);
-      failpoint("clickhouse.after-insert");
-      this.#refresher.delivered(table, batch.loadTimeMax);
-    } finally {
-      this.#refresher.touched(table, batch.loadTimeMin);
-    }
+    const task = `${batch.topology}:${batch.task}`;
+    const permit = (uncertain ? undefined : this.#permits.get(task)) ?? (await this.#environment.claims.take(table, task));
+    // Only an insert that is known to have worked leaves the permit as it was.
+    this.#permits.delete(task);
+    if (uncertain) await this.#deliverUncertain(batch, permit);
+    else await this.#insertByToken(batch, permit);
+    this.#permits.set(task, permit);
+    failpoint("clickhouse.after-insert");
+    await this.#refresher.delivered(table, batch.loadTimeMin, batch.loadTimeMax);
   }
 
   /** Makes the as-of snapshots that are due, of all histories: one's load time may have passed another's midnight. */
   async settle(): Promise<void> {
-    await this.#refresher.refresh();
+    await this.#refresher.refresh(this.#declaration.table);
   }
 
-  get #queryIdPrefix(): string {
-    return `iot-topology:${this.#environment.placement.database}.${this.#declaration.table}:`;
-  }
-
-  async #insertByToken(batch: SealedBatch): Promise<void> {
+  async #insertByToken(batch: SealedBatch, permit: Permit): Promise<void> {
     const { server, placement } = this.#environment;
-    const token = hash("sha256", batch.token, "hex").slice(0, 8);
-    const settings = tokenSettings(batch.token, placement.replicated);
-    await server.insert(`${this.#insertInto} FORMAT RowBinary`, batch.bytes, this.#declaration.table, settings, `${this.#queryIdPrefix}${token}:`);
+    const query = `${this.#insertFromInput} WHERE ${permit.condition} FORMAT RowBinary`;
+    await server.insert(query, batch.bytes, this.#declaration.table, tokenSettings(batch.token, placement.replicated), permit.queryIdPrefix, permit.parameters);
   }
 
-  async #deliverUncertain(batch: SealedBatch): Promise<void> {
-    const { server, placement, logger } = this.#environment;
-    await server.settleRunning(this.#queryIdPrefix, placement.cluster, RUNNING_WAIT_MS);
+  async #deliverUncertain(batch: SealedBatch, permit: Permit): Promise<void> {
+    const { placement, logger } = this.#environment;
     const range = rangeCondition(batch.inputs, this.#declaration.identity);
     const before = await this.#count(range);
-    let after = before;
-    if (before === 0) {
-      await this.#insertByToken(batch);
-      after = await this.#count(range);
-    }
-    // Rows of other batches may lie in the range too, so enough rows are no proof: only a batch that found none may stop here.
-    if (before > 0 || after < batch.rowCount) {
-      await this.#insertMissing(batch, range);
-      after = await this.#count(range);
-    }
+    await this.#insertMissing(batch, range, permit);
+    const after = await this.#count(range);
     failpoint("clickhouse.after-verify");
-    // With a TTL, rows may be gone as soon as they came.
+    // With a TTL, rows may be gone as soon as they came. Rows of other batches may lie in the range too.
     if (after < batch.rowCount && this.#declaration.ttl === null) {
       throw new TopologyError("SINK_MISMATCH", `${batch.rowCount - after} of ${batch.rowCount} rows are not in the table after they were acknowledged`, {
         place: `${placement.database}.${this.#declaration.table}`,
@@ -101,7 +95,7 @@ export class HistorySink implements Sink {
         retriable: true,
       });
     }
-    const repaired = await this.#repairViews(range);
+    const repaired = await this.#repairViews(range, permit);
     logger.debug({ table: this.#declaration.table, token: batch.token, rows: batch.rowCount, before, after, repaired }, "uncertain batch verified");
   }
 
@@ -113,16 +107,15 @@ export class HistorySink implements Sink {
     return Number(row?.n ?? 0);
   }
 
-  async #insertMissing(batch: SealedBatch, range: RangeCondition): Promise<void> {
+  async #insertMissing(batch: SealedBatch, range: RangeCondition, permit: Permit): Promise<void> {
     const { server, placement } = this.#environment;
-    const { columns, identity, table } = this.#declaration;
-    const structure = literal(columns.map((column) => `${quoted(column.name)} ${column.type}`).join(", "));
+    const { identity, table } = this.#declaration;
     const present = `SELECT ${identityTuple(identity)} FROM ${this.#table} WHERE ${range.where}`;
-    const query = `${this.#insertInto} SELECT ${quotedList(columns.map((column) => column.name))} FROM input(${structure}) WHERE ${identityTuple(identity)} NOT IN (${present}) FORMAT RowBinary`;
-    await server.insert(query, batch.bytes, table, plainSettings(placement.replicated), `${this.#queryIdPrefix}missing:`, range.parameters);
+    const query = `${this.#insertFromInput} WHERE ${identityTuple(identity)} NOT IN (${present}) AND ${permit.condition} FORMAT RowBinary`;
+    await server.insert(query, batch.bytes, table, plainSettings(placement.replicated), permit.queryIdPrefix, { ...range.parameters, ...permit.parameters });
   }
 
-  async #repairViews(range: RangeCondition): Promise<number> {
+  async #repairViews(range: RangeCondition, permit: Permit): Promise<number> {
     const { server, placement, logger } = this.#environment;
     const q = qualifier(placement);
     let repaired = 0;
@@ -131,7 +124,7 @@ export class HistorySink implements Sink {
       if (count === 0) continue;
       repaired += count;
       logger.warn({ view: window.view, windows: count }, "windows differ from their history and are corrected");
-      await insertDifference(server, this.#declaration, window, q, range, placement.replicated);
+      await insertDifference(server, this.#declaration, window, q, range, permit, placement.replicated);
     }
     for (const latest of this.#declaration.latest) {
       const columns = quotedList([...latest.by, "_row"]);

@@ -38,6 +38,9 @@ export function tokenSettings(token: string, replicated: boolean): Settings {
     ...quorum(replicated),
     insert_deduplicate: 1,
     deduplicate_insert: "enable",
+    // The rows come through `INSERT ... SELECT FROM input()`, so that the server can check the permit first.
+    insert_select_deduplicate: 1,
+    deduplicate_insert_select: "force_enable",
     insert_deduplication_token: token,
     deduplicate_blocks_in_dependent_materialized_views: 1,
     update_insert_deduplication_token_in_dependent_materialized_views: 0,

@@ -13,6 +13,8 @@ export interface TableObject {
   readonly ttl: string | null;
   /** How many blocks' tokens are remembered. */
   readonly deduplicationWindow: number;
+  /** Whether an insert must survive a power cut, whatever the server's own setting is. */
+  readonly isSynced?: boolean;
 }
 
 /** A plain view to be made. `select` names tables through {@link Names}. */
@@ -26,6 +28,8 @@ export interface DerivedObject {
   readonly table: TableObject;
   /** The materialized view, or null where the connector fills the table. */
   readonly trigger: ViewObject | null;
+  /** What the connector notes about the table; made anew with it. */
+  readonly notes: TableObject | null;
   readonly source: string;
   /** Whether the history still has all rows; false where a TTL removes some. */
   readonly isRebuildable: boolean;

@@ -1,5 +1,6 @@
 import { ClickHouseError } from "@clickhouse/client";
 import { type ErrorCode, TopologyError } from "@iot-topology/core";
+import { FENCED } from "./permit.ts";
 
 /**
  * ClickHouse's codes that mean the statement is wrong and will stay wrong, or that someone must act first: tried again they would fail for ever.
@@ -28,6 +29,9 @@ export function serverError(cause: unknown, place: string, context: ErrorContext
       cure: "check that the server runs and that the URL is right; work goes on by itself when it answers",
       retriable: true,
     });
+  }
+  if (message.includes(FENCED)) {
+    return new TopologyError("SINK_FENCED", "another process writes in the place of this one", { place, cure: "it is tried again by itself, and checked before; nothing is lost", retriable: true });
   }
   const text = `ClickHouse code ${cause.code}${cause.type === undefined ? "" : ` (${cause.type})`}: ${message.slice(0, 1_000)}`;
   if (DENIED_CODES.has(cause.code)) {

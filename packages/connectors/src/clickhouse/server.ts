@@ -23,6 +23,9 @@ const VERSION_MIN = [24, 8] as const;
 /** Settings without which a repeat could not be told. */
 const REQUIRED_SETTINGS = ["insert_deduplicate", "insert_deduplication_token", "deduplicate_blocks_in_dependent_materialized_views"];
 const CONNECTIONS_MAX = 16;
+/** Longer than the server's receive timeout. */
+const KILL_WAIT_MS = 60_000;
+const STATEMENTS = "startsWith(query_id, {prefix:String}) AND ({except:String} = '' OR NOT startsWith(query_id, {except:String}))";
 
 /** A ClickHouse server over HTTP: statements, queries and binary inserts, with errors as TopologyErrors. */
 export class Server {
@@ -96,9 +99,9 @@ export class Server {
   }
 
   /** Runs a statement without a result. */
-  async command(query: string, place: string, parameters: Parameters = {}, settings: Settings = {}): Promise<void> {
+  async command(query: string, place: string, parameters: Parameters = {}, settings: Settings = {}, queryIdPrefix = "iot-topology:"): Promise<void> {
     try {
-      await this.#client.command({ query, query_params: { ...parameters }, clickhouse_settings: this.#settings(settings) });
+      await this.#client.command({ query, query_id: `${queryIdPrefix}${randomUUID()}`, query_params: { ...parameters }, clickhouse_settings: this.#settings(settings) });
     } catch (cause) {
       throw serverError(cause, place, this.#context, "CLICKHOUSE_REFUSED");
     }
@@ -119,7 +122,7 @@ export class Server {
     }
   }
 
-  /** Sends binary rows behind an INSERT statement. `queryIdPrefix` lets {@link settleRunning} find it. */
+  /** Sends binary rows behind an INSERT statement. `queryIdPrefix` lets {@link endStatements} find it. */
   async insert(query: string, bytes: Uint8Array, place: string, settings: Settings, queryIdPrefix: string, parameters: Parameters = {}): Promise<void> {
     try {
       const { stream } = await this.#client.exec({
@@ -135,22 +138,39 @@ export class Server {
     }
   }
 
+  /** Whether a statement with this prefix runs. */
+  async isRunning(queryIdPrefix: string, cluster: string | null): Promise<boolean> {
+    return (await this.#running(queryIdPrefix, null, cluster)) > 0;
+  }
+
   /**
-   * Waits until no statement of ours with this prefix runs on the server any more: a server goes on with an insert whose client is gone.
-   * What still runs after `waitMs` is killed, which either undoes a block or leaves it whole.
+   * Waits until no statement with this prefix, but for those with `except`, runs on the server any more: it goes on with an insert whose client is gone.
+   * What still runs after `waitMs` is killed, which leaves of each part all or nothing. A killed insert that waits for the rest of a request goes only when the server's
+   * receive timeout has passed, 30 s by default.
+   *
+   * @throws TopologyError SINK_BUSY, retriable, where one does not go.
    */
-  async settleRunning(queryIdPrefix: string, cluster: string | null, waitMs: number): Promise<void> {
-    const from = cluster === null ? "system.processes" : "clusterAllReplicas({cluster:String}, system.processes)";
-    const deadline = Date.now() + waitMs;
-    const parameters = { prefix: queryIdPrefix, ...(cluster === null ? {} : { cluster }) };
-    for (;;) {
-      const [row] = await this.rows<{ n: string }>(`SELECT count() AS n FROM ${from} WHERE startsWith(query_id, {prefix:String})`, parameters);
-      if (row === undefined || row.n === "0") return;
-      if (Date.now() > deadline) break;
-      await new Promise((resolve) => setTimeout(resolve, 50));
+  async endStatements(queryIdPrefix: string, except: string | null, cluster: string | null, waitMs: number): Promise<void> {
+    const started = Date.now();
+    let isKilled = false;
+    for (let pauseMs = 10; (await this.#running(queryIdPrefix, except, cluster)) > 0; pauseMs = Math.min(200, pauseMs * 2)) {
+      const waitedMs = Date.now() - started;
+      if (waitedMs > waitMs + KILL_WAIT_MS) {
+        throw new TopologyError("SINK_BUSY", "a statement of another process does not end, though it was killed", { place: queryIdPrefix, cure: "see system.processes; it is tried again by itself", retriable: true });
+      }
+      if (waitedMs > waitMs && !isKilled) {
+        isKilled = true;
+        const onCluster = cluster === null ? "" : " ON CLUSTER {cluster:Identifier}";
+        await this.command(`KILL QUERY${onCluster} WHERE ${STATEMENTS} ASYNC`, "running statements", statementParameters(queryIdPrefix, except, cluster));
+      }
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
-    const onCluster = cluster === null ? "" : " ON CLUSTER {cluster:Identifier}";
-    await this.command(`KILL QUERY${onCluster} WHERE startsWith(query_id, {prefix:String}) SYNC`, "running inserts", parameters);
+  }
+
+  async #running(queryIdPrefix: string, except: string | null, cluster: string | null): Promise<number> {
+    const from = cluster === null ? "system.processes" : "clusterAllReplicas({cluster:String}, system.processes)";
+    const [row] = await this.rows<{ n: string }>(`SELECT count() AS n FROM ${from} WHERE ${STATEMENTS}`, statementParameters(queryIdPrefix, except, cluster));
+    return Number(row?.n ?? 0);
   }
 
   async close(): Promise<void> {
@@ -158,3 +178,6 @@ export class Server {
   }
 }
 
+function statementParameters(prefix: string, except: string | null, cluster: string | null): Parameters {
+  return { prefix, except: except ?? "", ...(cluster === null ? {} : { cluster }) };
+}

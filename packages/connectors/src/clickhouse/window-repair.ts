@@ -1,9 +1,10 @@
 import type { RangeCondition } from "./batch-range.ts";
 import { type HistoryDeclaration, names, type WindowDeclaration } from "./declaration.ts";
-import { windowSelect } from "./history-objects.ts";
+import { windowKey, windowSelect } from "./history-objects.ts";
 import { quoted, quotedList } from "./identifier.ts";
 import { plainSettings } from "./insert-settings.ts";
 import type { Qualify } from "./object.ts";
+import { type Permit, permitted } from "./permit.ts";
 import type { Server } from "./server.ts";
 import { bucketExpression, ROWS_COLUMN, stateColumns } from "./window-columns.ts";
 
@@ -13,7 +14,8 @@ const JOIN_SETTINGS = { join_use_nulls: 0, transform_null_in: 0 } as const;
 const SUM_TOLERANCE = 1e-9;
 
 /**
- * The windows that rows of a range fall into, where they differ from what the history gives, as the rows that make up the difference.
+ * What the partitions of a range gave to the windows that its rows fall into, where that differs from what the history gives, as the rows that make up the difference.
+ * Other partitions' rows in the same windows are other rows of the state, which are left alone: their tasks may be adding to them at this moment.
  *
  * A view that counted a batch twice or not at all is off in counts and sums, and adding the difference (which may be negative; integers wrap) puts
  * both right. Least and greatest values are not changed by a repeat, and a missing one is added: so no window is ever deleted, and a crash at any
@@ -21,7 +23,7 @@ const SUM_TOLERANCE = 1e-9;
  */
 function differenceSelect(declaration: HistoryDeclaration, window: WindowDeclaration, q: Qualify, range: RangeCondition): string {
   const states = stateColumns(window, declaration.columns);
-  const by = window.by.map((column) => quoted(column.name));
+  const by = windowKey(declaration, window).map((column) => quoted(column.name));
   const key = ["`window_start`", ...by];
   const touched = `SELECT DISTINCT ${[bucketExpression(window), ...by].join(", ")} FROM ${q(declaration.table)} WHERE ${range.where}`;
   const touchedBy = `SELECT DISTINCT ${by.join(", ")} FROM ${q(declaration.table)} WHERE ${range.where}`;
@@ -29,7 +31,7 @@ function differenceSelect(declaration: HistoryDeclaration, window: WindowDeclara
   const bound = (edge: "min" | "max"): string => `(SELECT ${edge}(${time}) FROM ${q(declaration.table)} WHERE ${range.where})`;
   const everyMs = `toIntervalMillisecond(${window.everyMs})`;
   const timeBounds = window.time.type.startsWith("DateTime64") ? ` AND ${time} >= ${bound("min")} - ${everyMs} AND ${time} <= ${bound("max")} + ${everyMs}` : "";
-  const byBounds = by.length === 0 ? "" : ` AND (${by.join(", ")}) IN (${touchedBy})`;
+  const byBounds = ` AND (${by.join(", ")}) IN (${touchedBy})`;
   const rowsWhere = ` WHERE (${[bucketExpression(window), ...by].join(", ")}) IN (${touched})${byBounds}${timeBounds}`;
   const want = windowSelect(declaration, window, q, rowsWhere, " FINAL");
   const have = `SELECT ${key.join(", ")}, ${states.map((state) => `${state.merge}(${quoted(state.name)}) AS ${quoted(state.name)}`).join(", ")} FROM ${q(names.state(window.view))} WHERE (${key.join(", ")}) IN (${touched}) GROUP BY ${key.join(", ")}`;
@@ -49,10 +51,10 @@ export async function differenceCount(server: Server, declaration: HistoryDeclar
 }
 
 /** Adds the difference to those windows. */
-export async function insertDifference(server: Server, declaration: HistoryDeclaration, window: WindowDeclaration, q: Qualify, range: RangeCondition, replicated: boolean): Promise<void> {
-  const columns = ["window_start", ...window.by.map((column) => column.name), ...stateColumns(window, declaration.columns).map((state) => state.name)];
+export async function insertDifference(server: Server, declaration: HistoryDeclaration, window: WindowDeclaration, q: Qualify, range: RangeCondition, permit: Permit, replicated: boolean): Promise<void> {
+  const columns = ["window_start", ...windowKey(declaration, window).map((column) => column.name), ...stateColumns(window, declaration.columns).map((state) => state.name)];
   const table = names.state(window.view);
-  const query = `INSERT INTO ${q(table)} (${quotedList(columns)}) ${differenceSelect(declaration, window, q, range)}`;
-  await server.command(query, table, range.parameters, { ...plainSettings(replicated), ...JOIN_SETTINGS });
+  const query = `INSERT INTO ${q(table)} (${quotedList(columns)}) ${permitted(differenceSelect(declaration, window, q, range), permit)}`;
+  await server.command(query, table, { ...range.parameters, ...permit.parameters }, { ...plainSettings(replicated), ...JOIN_SETTINGS }, permit.queryIdPrefix);
 }
 

@@ -150,14 +150,14 @@ t.test("replicated and ON CLUSTER are in every statement", async (t) => {
   const placement = { database: "db", cluster: "main", replicated: true };
   const { base, derived } = historyObjects(readings.declaration as HistoryDeclaration, qualifier(placement));
   const text = createTable(base, placement);
-  t.match(text, "CREATE TABLE `db`.`readings` ON CLUSTER `main`");
+  t.match(text, "CREATE TABLE IF NOT EXISTS `db`.`readings` ON CLUSTER `main`");
   t.match(text, "ReplicatedReplacingMergeTree('/clickhouse/tables/{uuid}/{shard}', '{replica}')");
   t.match(text, /SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = \d+/);
   const window = derived.find(({ table }) => table.name === "readings_1h_state");
   t.ok(window?.trigger);
   if (window?.trigger === null || window === undefined) return;
   t.match(createTable(window.table, placement), "ReplicatedAggregatingMergeTree");
-  t.match(createTrigger(window.trigger, window.table, placement), "CREATE MATERIALIZED VIEW `db`.`readings_1h_mv` ON CLUSTER `main` TO `db`.`readings_1h_state`");
+  t.match(createTrigger(window.trigger, window.table, placement), "CREATE MATERIALIZED VIEW IF NOT EXISTS `db`.`readings_1h_mv` ON CLUSTER `main` TO `db`.`readings_1h_state`");
 });
 
 t.test("errors name the place and the cure, and never the password", async (t) => {

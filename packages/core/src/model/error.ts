@@ -33,6 +33,8 @@ export const ERROR_CODES = {
   DISK_READ_ONLY: "the disk or folder cannot be written",
   STATE_CORRUPT: "the local state is damaged",
   LOG_CORRUPT: "the log is damaged",
+  SAVEPOINT_INVALID: "a savepoint is damaged, or is of another topology",
+  SAVEPOINT_REFUSED: "a savepoint cannot be taken or used as things stand",
   // Log.
   TOPIC_NOT_FOUND: "the topic does not exist",
   TOPIC_MISMATCH: "the topic differs from what the topology needs",
