@@ -282,7 +282,7 @@ export async function resetTopology(topology: Topology, given: InstanceOptions):
   const plan = planOf(topology);
   const isCluster = isClusterLog(log);
   if (isCluster) await refuseWithMembers(log, topology.name);
-  const connectors = isCluster ? options.connectors : [...options.connectors, logSinks(log, options.partitions)];
+  const connectors = isCluster ? options.connectors : [...options.connectors, ownTopics(plan, options)];
   const specs = isCluster ? plan.sinks.filter(({ connector }) => connector !== "log") : plan.sinks;
   for (const group of byConnector(connectors, specs)) await group.connector.reset({ topology: topology.name, version: topology.version, logger }, group.specs);
   if (isCluster) await resetCluster(plan, log, options);
