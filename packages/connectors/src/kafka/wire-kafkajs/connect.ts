@@ -17,16 +17,18 @@ export interface KafkajsLink {
   readonly link: Link;
   readonly requestTimeoutMs: number;
   /** A request of kafkajs', with the newest version that both sides know; the answer as kafkajs decodes it, error codes included. */
-  ask<Answer>(apiName: string, values: object, timeoutMs?: number): Promise<Answer>;
+  readonly ask: <Answer>(apiName: string, values: object, timeoutMs?: number) => Promise<Answer>;
   /** A request of our own, body and answer as bytes. */
-  askOwn<Answer>(api: OwnApi, body: Buffer, decode: (payload: Buffer) => Answer, timeoutMs?: number): Promise<Answer>;
+  readonly askOwn: <Answer>(api: OwnApi, body: Buffer, decode: (payload: Buffer) => Answer, timeoutMs?: number) => Promise<Answer>;
   /** Whether the broker knows a request of our own. */
-  knows(api: OwnApi): boolean;
+  readonly knows: (api: OwnApi) => boolean;
 }
 
 /** kafkajs logs each failure that it also throws; the caller logs. */
 const silent: KafkajsLogger = { namespace: () => silent, debug() {}, info() {}, warn() {}, error() {} };
 
+/** The part of a session's life that is left when it is prolonged. */
+const REAUTHENTICATE_AHEAD = 0.3;
 const NEVER_MS = 2 ** 31 - 1;
 const TLS_ALERT = 0x15;
 const TLS_MAJOR = 0x03;
@@ -37,10 +39,7 @@ export async function connectKafkajs(address: WireAddress, options: WireOptions)
   const kafkajs = loadKafkajs();
   let socket: Socket | undefined;
   const link = new Link(address, () => {
-    socket?.destroy();
-    // Lets go of its timers. It waits for requests in flight, so these end first.
-    connection.rejectRequests(new Error("the connection is closed"));
-    void connection.disconnect().catch(() => undefined);
+    socket?.destroy(new Error("the connection is closed")); // an error, for without one kafkajs would not hear of it and keep its timers
   });
   const pool = new kafkajs.ConnectionPool({
     host: address.host,
@@ -64,6 +63,8 @@ export async function connectKafkajs(address: WireAddress, options: WireOptions)
   const broker = new kafkajs.Broker({ connectionPool: pool, logger: silent, allowAutoTopicCreation: false });
   try {
     await link.ask("connect", options.connectTimeoutMs, () => broker.connect());
+    // It authenticates anew 10 s before the session ends, so one of 10 s or less with every request, which brokers refuse to do more than once a second.
+    connection.reauthenticationThreshold = Math.min(connection.reauthenticationThreshold, Number(connection.sessionLifetime) * REAUTHENTICATE_AHEAD);
     for (const api of [PRODUCE, FETCH, OFFSET_FETCH]) requireVersion(broker, address, api);
   } catch (error) {
     link.close("connecting failed");

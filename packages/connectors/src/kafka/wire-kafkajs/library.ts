@@ -23,8 +23,9 @@ export interface KafkajsDefinition {
 
 export interface KafkajsConnection {
   send(request: KafkajsRequest & { readonly logResponseError: boolean }): Promise<unknown>;
-  disconnect(): Promise<boolean>;
-  rejectRequests(error: Error): void;
+  /** In milliseconds, 0 without an end; an integer of 64 bits in an object. */
+  readonly sessionLifetime: { toString(): string };
+  reauthenticationThreshold: number;
   readonly requestQueue: { scheduleCheckPendingRequests(): void };
 }
 
@@ -46,7 +47,7 @@ export interface KafkajsSocketTarget {
   readonly host: string;
   readonly port: number;
   readonly ssl: object | null;
-  onConnect(): void;
+  readonly onConnect: () => void;
 }
 
 interface KafkajsPool {

@@ -29,11 +29,11 @@ export interface PlatformaticLink {
   readonly requests: PlatformaticRequests;
   readonly requestTimeoutMs: number;
   /** A request of the library's; the answer as it decodes it, error codes included. */
-  ask<Arguments extends unknown[], Answer>(api: Api<Arguments, Answer>, values: Arguments, timeoutMs?: number): Promise<Answer>;
+  readonly ask: <Arguments extends unknown[], Answer>(api: Api<Arguments, Answer>, values: Arguments, timeoutMs?: number) => Promise<Answer>;
   /** A request of our own: the parts of its body one after the other, the answer as bytes. */
-  askOwn<Answer>(api: OwnApi, body: readonly Buffer[], decode: (payload: Buffer) => Answer, timeoutMs?: number): Promise<Answer>;
+  readonly askOwn: <Answer>(api: OwnApi, body: readonly Buffer[], decode: (payload: Buffer) => Answer, timeoutMs?: number) => Promise<Answer>;
   /** Whether the broker knows a request. */
-  knows(api: { readonly key: number; readonly version: number }): boolean;
+  readonly knows: (api: { readonly key: number; readonly version: number }) => boolean;
 }
 
 type VersionRanges = ReadonlyMap<number, { readonly minVersion: number; readonly maxVersion: number }>;

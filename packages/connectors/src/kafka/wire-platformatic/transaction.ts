@@ -10,8 +10,13 @@ const NO_EPOCH = -1;
 const NO_GENERATION = -1;
 const NO_DURATION = -1n;
 
+interface NestedPositions {
+  readonly name: string;
+  readonly partitions: { readonly partitionIndex: number; readonly committedOffset: bigint; readonly committedLeaderEpoch: number; readonly committedMetadata: string | null }[];
+}
+
 /** Positions as TxnOffsetCommit and OffsetCommit nest them. */
-export function nestPositions(positions: readonly WirePosition[]) {
+export function nestPositions(positions: readonly WirePosition[]): NestedPositions[] {
   return groupByTopic(positions).map(({ topic, items }) => ({
     name: topic,
     partitions: items.map(({ partition, offset, metadata }) => ({ partitionIndex: partition, committedOffset: BigInt(offset), committedLeaderEpoch: NO_EPOCH, committedMetadata: metadata })),
