@@ -85,5 +85,6 @@ function partProblems(part: SubTopology, parts: readonly SubTopology[], all: rea
 /** What is wrong with a topology's repartitions. */
 export function repartitionProblems(topology: Topology, parts: readonly SubTopology[]): PlanError[] {
   const all = topology.nodes.flatMap((node) => (node.kind === "repartition" ? [node] : []));
-  return [...all.flatMap((node) => nodeProblems(topology, node)), ...parts.flatMap((part) => partProblems(part, parts, all))];
+  const problems = all.flatMap((node) => nodeProblems(topology, node));
+  return problems.length > 0 ? problems : parts.flatMap((part) => partProblems(part, parts, all));
 }

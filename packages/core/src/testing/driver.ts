@@ -1,11 +1,11 @@
-import type { Header, LogRecord, TaskCounters } from "../model/index.ts";
+import { ByteReader, type Header, type LogRecord, makeCounters, readFrame, sumCounters, type TaskCounters } from "../model/index.ts";
 import { planOf } from "../runtime/instance.ts";
 import type { StateBackend } from "../state/backend.ts";
 import { memoryBackend } from "../state/memory-backend.ts";
 import { TaskInput } from "../task/input.ts";
 import { Task } from "../task/task.ts";
 import { Committer } from "../commit/commit.ts";
-import { makeCounters, sumCounters } from "../model/index.ts";
+import type { SealedBatch } from "../port/index.ts";
 import type { Topology } from "../topology/index.ts";
 import { type CollectedRow, collectedRows } from "./collect.ts";
 
@@ -21,7 +21,7 @@ export interface PipedRecord {
 export interface TestDriver {
   /** Processes the records at once, one after another, in the order given. */
   pipe(topic: string, ...records: readonly PipedRecord[]): void;
-  /** Commits: rows held back leave, stores are written. */
+  /** Commits: rows held back leave, stores are written, and what was repartitioned is processed and committed too. */
   commit(): Promise<void>;
   /** Forgets all memory since the last commit, as a crash would, and goes on from the stores. */
   crash(): void;
@@ -74,33 +74,27 @@ export function testDriver(topology: Topology): TestDriver {
     self.open();
     return self;
   });
+  const pipeOne = (topic: string, record: Omit<LogRecord, "topic" | "partition" | "offset">): void => {
+    const part = parts.find(({ ends }) => ends.has(topic));
+    if (part === undefined) throw new RangeError(`the topology reads no topic "${topic}"`);
+    const offset = part.ends.get(topic) as number;
+    part.ends.set(topic, offset + 1);
+    part.task.inputs.find((input) => input.topic === topic)?.offer([{ ...record, topic, partition: 0, offset }], offset + 1, offset + 1);
+    part.task.process(1);
+  };
+  const handOver = (batch: SealedBatch): void => {
+    if (batch.connector === "collect") collected.set(batch.target, [...(collected.get(batch.target) ?? []), ...collectedRows(batch)]);
+    if (batch.connector !== "log" || plan.internalTopics.every(({ topic }) => topic !== batch.target)) return;
+    const reader = new ByteReader(batch.bytes);
+    while (reader.remaining > 0) pipeOne(batch.target, readFrame(reader));
+  };
   return {
     pipe(topic, ...records) {
-      const part = parts.find(({ ends }) => ends.has(topic));
-      if (part === undefined) throw new RangeError(`the topology reads no topic "${topic}"`);
-      for (const record of records) {
-        const offset = part.ends.get(topic) as number;
-        part.ends.set(topic, offset + 1);
-        const logged: LogRecord = {
-          topic,
-          partition: 0,
-          offset,
-          timestamp: record.timestamp ?? 0,
-          key: bytesOf(record.key ?? null),
-          value: bytesOf(record.value),
-          headers: record.headers ?? [],
-        };
-        part.task.inputs.find((input) => input.topic === topic)?.offer([logged], offset + 1, offset + 1);
-        part.task.process(1);
-      }
+      for (const { key = null, value, timestamp = 0, headers = [] } of records) pipeOne(topic, { key: bytesOf(key), value: bytesOf(value), timestamp, headers });
     },
     async commit() {
-      for (const part of parts) {
-        for (const { batch } of await part.committer.commit(part.task)) {
-          if (batch.connector !== "collect") continue;
-          collected.set(batch.target, [...(collected.get(batch.target) ?? []), ...collectedRows(batch)]);
-        }
-      }
+      // A part that reads a repartition comes after those that write it.
+      for (const part of parts) for (const { batch } of await part.committer.commit(part.task)) handOver(batch);
     },
     crash() {
       for (const part of parts) {

@@ -14,14 +14,14 @@ import type { AnySchema } from "./node.ts";
 import type { OnError } from "./policy.ts";
 
 /** Options of a stream's repartition. */
-export interface RepartitionOptions<V, W> {
+export interface RepartitionOptions<V, W, I> {
   /**
    * What brings records together: fields, or a function that gives a key. State behind fields is right for any number of partitions if its own fields
    * include them; what a function gives nobody can check, so state behind it needs `partitions: 1`.
    */
-  readonly by: readonly (keyof V & string)[] | ((value: V, record: StreamRecord<V>) => RecordKey);
-  /** How the values are kept in the topic; the schema of the stream when absent, which a stream has until it is mapped. */
-  readonly schema?: RecordSchema<W, V>;
+  readonly by: readonly (keyof V & keyof NoInfer<W> & string)[] | ((value: V, record: StreamRecord<V>) => RecordKey);
+  /** How the values are kept in the topic; the schema of the stream when absent, which a stream has until it is mapped. It must take the stream's values. */
+  readonly schema?: RecordSchema<W, I> & ([V] extends [I] ? unknown : never);
   /** As many as the part that writes has, when absent. */
   readonly partitions?: number;
   /** For records whose value does not fit the schema, or whose key cannot be told. */

@@ -132,7 +132,7 @@ export class Stream<V> {
    *
    * @example readings.repartition("by-site", { by: ["site"] }).groupBy("site").count("readings-a-site")
    */
-  repartition<W = V>(name: string, options: RepartitionOptions<V, W>): Stream<W> {
+  repartition<W = V, I = V>(name: string, options: RepartitionOptions<V, W, I>): Stream<W> {
     const { by, partitions } = options;
     const schema: AnySchema | undefined = options.schema ?? this.schema;
     const topic = repartitionTopic(this.draft.topology, name);

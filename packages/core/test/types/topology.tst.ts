@@ -23,6 +23,24 @@ test("types go from the source to the sink", () => {
   });
 });
 
+test("a repartition keeps the stream's type, or takes that of a schema which takes the stream's values", () => {
+  const Count = record("Count", { id: c.string(), n: c.int64() });
+  defineTopology("x", (t) => {
+    const readings = t.source("in").cast(Reading);
+    const again = readings.repartition("again", { by: ["id", "unit"] });
+    expect(again).type.toBe<typeof readings>();
+    readings.repartition("keyed", { by: (value, { timestamp }) => `${value.id}${timestamp}` });
+    const counts = readings.map(({ id }) => ({ id, n: 1, more: true }));
+    const kept = counts.repartition("counts", { by: ["id"], schema: Count, partitions: 3, onError: "skip" });
+    expect(kept).type.toBe<Stream<{ readonly id: string; readonly n: bigint }>>();
+    expect(readings.repartition).type.not.toBeCallableWith("again", { by: ["nothing" as const] });
+    expect(readings.repartition).type.not.toBeCallableWith("again", {});
+    expect(counts.repartition).type.not.toBeCallableWith("again", { by: ["more" as const], schema: Count });
+    expect(readings.map(({ id }) => ({ id, n: "one" })).repartition).type.not.toBeCallableWith("again", { by: ["id" as const], schema: Count });
+    expect(readings.map(({ id }) => ({ id })).repartition).type.not.toBeCallableWith("again", { by: ["id" as const], schema: Count });
+  });
+});
+
 test("misuse does not compile", () => {
   defineTopology("x", (t) => {
     const raw = t.source("in");
