@@ -25,8 +25,11 @@ function ownBytes(value: Uint8Array | string | null): Buffer | null {
   return value === null ? null : typeof value === "string" ? Buffer.from(value) : Buffer.from(value);
 }
 
+function outOfRange(topic: string, partition: number, offset: number, end: number): TopologyError {
+  return new TopologyError("OFFSET_OUT_OF_RANGE", `offset ${offset} is outside of what the partition holds, which ends at ${end}`, { place: `${topic}-${partition}` });
+}
+
 /** Makes an empty {@link MemoryLog}. */
- 
 export function memoryLog(): MemoryLog {
   const topics = new Map<string, MemoryTopic>();
   const listeners = new Set<() => void>();
@@ -94,9 +97,7 @@ export function memoryLog(): MemoryLog {
       const { start, records } = partitionAt(topic, partition);
       const endOffset = start + records.length;
       if (fromOffset < start || fromOffset > endOffset) {
-        throw new TopologyError("OFFSET_OUT_OF_RANGE", `offset ${fromOffset} is outside of what the log holds: ${start} to ${endOffset}`, {
-          place: `${topic}-${partition}`,
-        });
+        throw outOfRange(topic, partition, fromOffset, endOffset);
       }
       const found: LogRecord[] = [];
       let bytes = 0;
@@ -131,11 +132,9 @@ export function memoryLog(): MemoryLog {
       return Promise.resolve(count);
     },
     deleteRecordsBefore: async (topic, partition, offset) => {
-      const state = partitionAt(topic, partition);
-      if (offset > state.start + state.records.length) {
-        throw new TopologyError("OFFSET_OUT_OF_RANGE", `records before ${offset} cannot be deleted: the partition ends at ${state.start + state.records.length}`, { place: `${topic}-${partition}` });
-      }
-      if (offset > state.start) truncate(topic, partition, offset);
+      const { start, records } = partitionAt(topic, partition);
+      if (offset > start + records.length) throw outOfRange(topic, partition, offset, start + records.length);
+      if (offset > start) truncate(topic, partition, offset);
     },
     close: () => Promise.resolve(),
     recordsOf: (topic) => topicOf(topic).partitions.flatMap(({ records }) => records),
