@@ -3,3 +3,6 @@ export type { InstanceOptions } from "./options.ts";
 export type { ClusterStatus, CounterStatus, InputStatus, InstanceState, InstanceStatus, OutboxStatus, TaskStatus } from "./status.ts";
 export type { StoreInfo, StoreLocation } from "./queries.ts";
 export type { StoreKey, WindowRange } from "../task/store-query.ts";
+export { openSavepoint } from "./open-savepoint.ts";
+export { readStoredOffsets, type SavepointOptions, writeSavepoint } from "./savepoint.ts";
+export type { SavepointManifest, SavepointTask } from "./savepoint-manifest.ts";

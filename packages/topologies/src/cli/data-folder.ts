@@ -16,6 +16,8 @@ export interface DataFolder {
   readonly log: string;
   readonly state: string;
   readonly clickhouse: string;
+  /** Held by the process that runs on Kafka in the folder; on the embedded log, the log itself is what only one can hold. */
+  readonly lock: string;
 }
 
 /** What last ran in a folder. */
@@ -26,6 +28,8 @@ export interface FolderRecord {
   readonly database: string;
   /** `embedded`, or the URL of a server. */
   readonly clickhouse: string;
+  /** `embedded`, or the brokers as they were named. Records of former versions have none: `embedded`. */
+  readonly log?: string;
 }
 
 /** A running instance, for the other commands. */
@@ -43,7 +47,7 @@ export interface InstanceRecord extends FolderRecord {
 /** The folder's paths. */
 export function dataFolder(path: string): DataFolder {
   const root = resolve(path);
-  return { root, log: join(root, "log"), state: join(root, "state"), clickhouse: join(root, "clickhouse") };
+  return { root, log: join(root, "log"), state: join(root, "state"), clickhouse: join(root, "clickhouse"), lock: join(root, "lock") };
 }
 
 /** Makes the folder. */
@@ -71,8 +75,8 @@ export function readFolderRecord(folder: DataFolder): FolderRecord | undefined {
 }
 
 /** Writes down what runs here from now on. */
-export function writeFolderRecord(folder: DataFolder, { topology, source, database, clickhouse }: FolderRecord): void {
-  writeJson(join(folder.root, "folder.json"), { topology, source, database, clickhouse });
+export function writeFolderRecord(folder: DataFolder, { topology, source, database, clickhouse, log }: FolderRecord): void {
+  writeJson(join(folder.root, "folder.json"), { topology, source, database, clickhouse, log });
 }
 
 /** The instance that runs in the folder now, or undefined. */

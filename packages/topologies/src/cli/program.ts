@@ -1,24 +1,9 @@
 import { readFileSync } from "node:fs";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
+import { type Action, moment, type Run, whole } from "./action.ts";
 import { configHelp } from "./command/config.ts";
-import { type CommonFlags, type Context, processContext } from "./context.ts";
-
-/** Each command's own module is loaded when it runs, so that `--help` and `sql` do not wait for what only `start` needs. */
-type Action = (context: Context, first: string | undefined, flags: never) => Promise<number> | number;
-
-function whole(minimum: number, maximum: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (text.trim() !== "" && Number.isInteger(value) && value >= minimum && value <= maximum) return value;
-    throw new InvalidArgumentError(`It must be a whole number from ${minimum} to ${maximum}.`);
-  };
-}
-
-function moment(text: string): number {
-  const value = Date.parse(text);
-  if (Number.isNaN(value)) throw new InvalidArgumentError("It must be a time such as 2026-01-01T00:00:00Z.");
-  return value;
-}
+import { type CommonFlags, processContext } from "./context.ts";
+import { addLog } from "./log-commands.ts";
 
 /** The whole command line. `done` gets each command's exit code, `help` the text that is shown where a command is missing. */
 export function buildProgram(done: (code: number) => void, help: (text: string) => void): Command {
@@ -33,22 +18,21 @@ export function buildProgram(done: (code: number) => void, help: (text: string) 
     .configureOutput({ outputError: () => {}, writeErr: help })
     .addHelpText("after", EXAMPLES);
 
-  const run =
-    (load: () => Promise<Action>) =>
+  const run: Run =
+    (load) =>
     async (...args: unknown[]): Promise<void> => {
       const command = args.at(-1) as Command;
       const flags = command.optsWithGlobals<CommonFlags>();
       const first = command.args[0];
-      done(await (await load())(processContext(flags), first, flags as never));
+      done(await (await load())(processContext(flags), first, flags as never, command.args));
     };
   addRunning(program, run);
   addLooking(program, run);
   addKeeping(program, run);
+  addLog(program, run);
   for (const command of allCommands(program)) withCommonFlags(command);
   return program;
 }
-
-type Run = (load: () => Promise<Action>) => (...args: unknown[]) => Promise<void>;
 
 function addRunning(program: Command, run: Run): void {
   program
@@ -71,7 +55,12 @@ function addRunning(program: Command, run: Run): void {
     .option("--again", "read the file once more, though it was read before")
     .option("--until-end", "stop when all input is processed and delivered, and print a summary")
     .option("--no-generate", "do not simulate a fleet when no input is named")
-    .option("--partitions <n>", "partitions of topics that are made (default 1)")
+    .option("--generate", "do so on Kafka too, where it is not the default")
+    .option("--kafka <brokers>", "run on Kafka: HOST:PORT of brokers, with commas between them")
+    .option("--create-topics", "create topics that do not exist (Kafka)")
+    .option("--standby-replicas <n>", "copies of each task's state kept on other instances (Kafka)")
+    .option("--from-savepoint <name or folder>", "begin with the stores and offsets of a savepoint; there must be none yet")
+    .option("--partitions <n>", "partitions of topics that are made (default 1, on Kafka 4)")
     .option("--clickhouse <url>", "a ClickHouse server, instead of the embedded one")
     .option("--port <n>", "port of the status server on 127.0.0.1 (default: any free one)")
     .option("--migrate", "apply additive changes to ClickHouse tables that exist")
@@ -118,8 +107,11 @@ function addLooking(program: Command, run: Run): void {
     .action(run(async () => (await import("./command/sql.ts")).sql as Action));
   program
     .command("status")
-    .description("show how the running instance stands")
-    .action(run(async () => (await import("./command/status.ts")).status));
+    .description("show how the running instance stands; with --kafka also how far the group is, whoever runs")
+    .option("--kafka <brokers>", "HOST:PORT of Kafka brokers, where nothing runs in the data folder")
+    .option("--topology <name or file>", "whose group, where nothing runs (default: the folder's, or the configured one)")
+    .option("--name <export>", "which topology of the file")
+    .action(run(async () => async (context, _, flags) => (await import("./command/status.ts")).status(context, flags)));
   program
     .command("doctor")
     .description("check the machine, the data folder and ClickHouse")
@@ -148,6 +140,7 @@ function addKeeping(program: Command, run: Run): void {
   filtered(dlq.command("show").description("show the newest"), 10, 10_000).action(run(async () => async (context, _, flags) => (await import("./command/dlq.ts")).dlqShow(context, flags)));
   filtered(dlq.command("replay").description("append the original bytes to their topics again"), 1_000, 100_000)
     .option("--yes", "do not ask")
+    .option("--kafka <brokers>", "HOST:PORT of Kafka brokers, where nothing runs in the data folder")
     .action(run(async () => async (context, _, flags: never) => (await import("./command/dlq.ts")).dlqReplay(context, flags, (flags as { yes?: boolean }).yes === true)));
   program
     .command("reset")
@@ -156,6 +149,7 @@ function addKeeping(program: Command, run: Run): void {
     .option("--name <export>", "which topology of the file")
     .option("--log", "remove the log too, with every record in it")
     .option("--clickhouse <url>", "the ClickHouse server that holds the tables")
+    .option("--kafka <brokers>", "the Kafka brokers that it ran on")
     .option("--yes", "do not ask")
     .action(run(async () => (await import("./command/reset.ts")).reset));
 }
@@ -188,4 +182,5 @@ Exit codes: 0 done, 1 failed, 2 wrongly used. NO_COLOR switches colours off.`;
 const START_EXAMPLES = `
 Examples:
   iot-topology start iot --replay readings.ndjson --until-end
+  iot-topology start iot --kafka localhost:9092 --create-topics --clickhouse http://localhost:8123
   iot-topology start ./topology.ts --clickhouse https://clickhouse.example:8443 --env prod`;

@@ -1,11 +1,13 @@
-import { type ProducerRecord, TopologyError } from "@iot-topology/core";
+import { silentLogger, TopologyError } from "@iot-topology/core";
 import { type Attached, attachClickHouse } from "../attach.ts";
 import { queryRows } from "../clickhouse-query.ts";
+import type { Config } from "../config/keys.ts";
 import type { Context } from "../context.ts";
-import { type DataFolder, dataFolder, type InstanceRecord } from "../data-folder.ts";
+import { type DataFolder, dataFolder } from "../data-folder.ts";
 import { confirm } from "../output/confirm.ts";
 import { columns } from "../output/style.ts";
-import { fromProduced, type ProducedRecord } from "../run/status-server.ts";
+import { openAppender } from "../run/appender.ts";
+import type { ProducedRecord } from "../run/produced-record.ts";
 
 /** Which dead letters. */
 export interface DlqFilter {
@@ -15,6 +17,7 @@ export interface DlqFilter {
   readonly limit: number;
   readonly table: string;
   readonly clickhouse?: string;
+  readonly kafka?: string;
 }
 
 const BATCH_BYTES_MAX = 4 << 20;
@@ -28,13 +31,13 @@ interface Identity {
   readonly bytes: string;
 }
 
-async function attached<T>(context: Context, filter: DlqFilter, use: (attached: Attached, folder: DataFolder) => Promise<T>): Promise<T> {
+async function attached<T>(context: Context, filter: DlqFilter, use: (attached: Attached, folder: DataFolder, config: Config) => Promise<T>): Promise<T> {
   if (!/^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(filter.table)) throw new TopologyError("USAGE", `${JSON.stringify(filter.table)} is not a table's name`, { cure: "use letters, digits and _" });
-  const { config } = context.load({ "clickhouse.url": filter.clickhouse });
+  const { config } = context.load({ "clickhouse.url": filter.clickhouse, "kafka.brokers": filter.kafka });
   const folder = dataFolder(config.data);
   const opened = await attachClickHouse(config, folder);
   try {
-    return await use(opened, folder);
+    return await use(opened, folder, config);
   } finally {
     await opened.close();
   }
@@ -97,14 +100,14 @@ function shown(row: Record<string, string | null>): string {
 
 /** Appends the original bytes and keys to their topics again, oldest first, as records loaded now. */
 export function dlqReplay(context: Context, filter: DlqFilter, yes: boolean): Promise<number> {
-  return attached(context, filter, async ({ target, instance }, folder) => {
+  return attached(context, filter, async ({ target }, folder, config) => {
     const { condition, parameters } = where(filter);
     // First only which ones, so that the dead letters which a replay makes again are not replayed in turn.
     const sql = `SELECT topic, toString(\`partition\`) AS \`partition\`, toString(\`offset\`) AS \`offset\`, toString(coalesce(length(value), 0)) AS bytes
                  FROM \`${filter.table}\` WHERE ${condition} ORDER BY topic, \`partition\`, \`offset\` LIMIT 1 BY topic, \`partition\`, \`offset\` LIMIT {limit:UInt32}`;
     const identities = await queryRows<Identity>(target, { sql, parameters: { ...parameters, limit: String(filter.limit) } });
     if (identities.length > 0 && !(await confirm(context, `Append ${identities.length} dead letters to their topics again?`, yes))) return 1;
-    const append = instance === undefined ? await offlineAppender(folder) : onlineAppender(instance);
+    const append = await openAppender(config, folder, silentLogger);
     let replayed = 0;
     try {
       for (const batch of batches(identities)) {
@@ -115,7 +118,7 @@ export function dlqReplay(context: Context, filter: DlqFilter, yes: boolean): Pr
     } finally {
       await append.close();
     }
-    context.stdout.write(context.json ? `${JSON.stringify({ replayed })}\n` : `${replayed} records appended${instance === undefined ? "; the next start processes them" : ""}\n`);
+    context.stdout.write(context.json ? `${JSON.stringify({ replayed })}\n` : `${replayed} records appended${append.kind === "folder" ? "; the next start processes them" : ""}\n`);
     return 0;
   });
 }
@@ -143,34 +146,4 @@ async function fetchRecords(target: Attached["target"], table: string, batch: re
                FROM \`${table}\` WHERE topic = {topic:String} AND (\`partition\`, \`offset\`) IN (${places}) ORDER BY \`partition\`, \`offset\` LIMIT 1 BY topic, \`partition\`, \`offset\``;
   const rows = await queryRows<{ k: string | null; v: string | null }>(target, { sql, parameters: { topic: batch[0]?.topic ?? "" } });
   return rows.map(({ k, v }) => ({ key: k, value: v }));
-}
-
-interface Appender {
-  records(topic: string, records: readonly ProducedRecord[]): Promise<void>;
-  close(): Promise<void>;
-}
-
-function onlineAppender({ statusUrl, token }: InstanceRecord): Appender {
-  return {
-    async records(topic, records) {
-      const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
-      const response = await fetch(`${statusUrl}/produce`, { method: "POST", headers, body: JSON.stringify({ topic, records }), signal: AbortSignal.timeout(60_000) });
-      if (response.ok) return;
-      const answer = (await response.json().catch(() => ({}))) as { error?: { message?: string } };
-      throw new TopologyError("NOT_RUNNING", `the instance refused the records: ${answer.error?.message ?? `status ${response.status}`}`, { place: statusUrl, cure: "what was appended before stands; run it again for the rest" });
-    },
-    close: () => Promise.resolve(),
-  };
-}
-
-async function offlineAppender(folder: DataFolder): Promise<Appender> {
-  const { openEmbeddedLog } = await import("@iot-topology/connectors/embedded-log");
-  const log = await openEmbeddedLog({ dir: folder.log });
-  return {
-    async records(topic, records) {
-      const produced: readonly ProducerRecord[] = fromProduced(records);
-      await log.append(topic, produced);
-    },
-    close: () => log.close(),
-  };
 }

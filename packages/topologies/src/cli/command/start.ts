@@ -1,15 +1,20 @@
 import { armFailpoints, TopologyError } from "@iot-topology/core";
 import type { Context } from "../context.ts";
-import { dataFolder, type DataFolder, type FolderRecord, makeToken, readFolderRecord, removeInstanceRecord, runningInstance, writeFolderRecord, writeInstanceRecord } from "../data-folder.ts";
+import { dataFolder, type DataFolder, type FolderRecord, readFolderRecord, removeInstanceRecord, runningInstance, writeFolderRecord, writeInstanceRecord } from "../data-folder.ts";
 import { recordSinks, type Summary, summarise } from "../run/balance.ts";
 import { databaseOf } from "../run/clickhouse.ts";
 import { feedFleet, feedFile } from "../run/feed.ts";
-import { appendTo, type InputFlags, inputOf } from "../run/input.ts";
+import { type InputFlags, inputOf } from "../run/input.ts";
+import { isKafka } from "../run/kafka.ts";
+import { savepointFolder } from "../run/savepoint-folder.ts";
 import { Session, type SessionOptions } from "../run/session.ts";
-import { type StatusServer, startStatusServer } from "../run/status-server.ts";
+import { type Run, serve } from "../run/serve.ts";
+import type { StatusServer } from "../run/status-server.ts";
+import { inputTopics } from "../run/topics.ts";
 import { stopRequest, type StopRequest } from "../run/stop-signal.ts";
 import { openView, type View } from "../run/view.ts";
-import { loadTopology } from "../topology-file.ts";
+import type { Config } from "../config/keys.ts";
+import { type LoadedTopology, loadTopology } from "../topology-file.ts";
 
 /** Flags of `start`, as they were typed. */
 export interface StartFlags extends InputFlags {
@@ -21,54 +26,83 @@ export interface StartFlags extends InputFlags {
   readonly port?: string;
   readonly partitions?: string;
   readonly migrate?: boolean;
+  readonly kafka?: string;
+  readonly createTopics?: boolean;
+  readonly standbyReplicas?: string;
+  readonly fromSavepoint?: string;
 }
 
 /** Runs a topology until it is told to stop, or until its input's end. */
 export async function start(context: Context, nameOrFile: string | undefined, flags: StartFlags): Promise<number> {
-  const { config } = context.load({
+  const { config, origins } = context.load({
     topology: nameOrFile,
+    "kafka.brokers": flags.kafka,
+    "kafka.createTopics": flags.createTopics,
+    standbyReplicas: flags.standbyReplicas,
     "clickhouse.url": flags.clickhouse,
     port: flags.port,
     partitions: flags.partitions,
     migrate: flags.migrate,
-    "generator.enabled": flags.generate === false ? false : undefined,
+    "generator.enabled": flags.generate,
   });
   const loaded = await loadTopology(config.topology, { folder: context.folder, exportName: flags.name });
-  const topics = [...new Set(loaded.plan.subTopologies.flatMap((part) => part.topics))];
+  const topics = inputTopics(loaded.plan);
   const input = inputOf(flags, topics, context.folder);
   if (flags.again === true && input === undefined) throw new TopologyError("USAGE", "--again repeats a file, and none is named", { cure: "add --replay FILE or --input FILE" });
   const folder = dataFolder(config.data);
   refuseSecond(folder);
-  refuseOtherTarget(folder, { topology: loaded.topology.name, database: databaseOf(loaded.topology.name, config), clickhouse: config["clickhouse.url"] ?? "embedded" });
+  refuseOtherTarget(folder, recordOf(loaded, config));
   const failpoints = context.environment["IOT_TOPOLOGY_FAILPOINT"];
   if (failpoints !== undefined) armFailpoints(failpoints);
 
   const stop = stopRequest((name) => view.note(`${name}: stopping when what was read is finished; once more ends at once`));
   const view = openView(context, config);
-  let session: Session | undefined;
+  const run: Run = { session: undefined, signal: stop.signal };
   let server: StatusServer | undefined;
+  let summary: Summary | undefined;
   try {
-    const options: SessionOptions = { loaded, config, folder, logger: view.logger };
-    session = await Session.open(options, stop.signal);
-    server = await serve(options, session, topics);
+    // First, so that whoever looks sees the start itself, and so that other instances are told where this one answers.
+    server = await serve(loaded, config, run);
+    const savepoint = flags.fromSavepoint === undefined ? {} : { savepoint: savepointFolder(folder, flags.fromSavepoint, context.folder) };
+    const options: SessionOptions = { loaded, config, folder, logger: view.logger, ...savepoint, advertisedUrl: config.advertisedUrl ?? server.publicUrl };
+    const session = await Session.open(options, stop.signal);
+    run.session = session;
     announce(options, session, server, view);
     session.run();
-    const readsFleet = input === undefined && flags.untilEnd !== true && loaded.file === undefined && config["generator.enabled"];
-    const feed = { session, config, view, signal: stop.signal };
+    // On Kafka the topics may be anybody's: a fleet is simulated there only where that is asked for.
+    const wantsFleet = config["generator.enabled"] && !(isKafka(config) && origins["generator.enabled"] === "default");
+    const readsFleet = input === undefined && flags.untilEnd !== true && loaded.file === undefined && wantsFleet;
+    const feed = { log: session.log, config, view, signal: stop.signal };
     const work = input !== undefined ? feedFile(feed, input, flags.again === true) : readsFleet ? feedFleet(feed) : Promise.resolve();
-    const running = session;
-    const failure = await settled(session, stop, work.then(() => (flags.untilEnd === true ? running.drain() : never)));
+    const finished = async () => {
+      if (flags.untilEnd !== true) return never;
+      await session.drain();
+      // Before the stop, which gives a cluster's tasks away.
+      summary = summarise(loaded.plan, session.status().counters);
+    };
+    const failure = await settled(session, stop, work.then(finished));
     if (failure !== undefined) throw failure;
   } catch (error) {
-    await closeAll(folder, session, server, view).catch(() => {}); // What failed first says more than what then failed to close.
+    await closeAll(folder, run.session, server, view).catch(() => {}); // What failed first says more than what then failed to close.
     stop.release();
     if (stop.signal.aborted && (error as Error).name === "AbortError") return 0;
     throw error;
   }
-  await closeAll(folder, session, server, view);
+  await closeAll(folder, run.session, server, view);
   stop.release();
-  if (flags.untilEnd === true && !stop.signal.aborted) report(view, summarise(loaded.plan, session.status().counters));
+  if (summary !== undefined && !stop.signal.aborted) report(view, summary);
   return 0;
+}
+
+/** What the folder remembers of this run. */
+function recordOf(loaded: LoadedTopology, config: Config): FolderRecord {
+  return {
+    topology: loaded.topology.name,
+    source: loaded.file ?? loaded.topology.name,
+    database: databaseOf(loaded.topology.name, config),
+    clickhouse: config["clickhouse.url"] ?? "embedded",
+    log: config["kafka.brokers"]?.join(",") ?? "embedded",
+  };
 }
 
 /** A promise that stays open: without `--until-end` the end of a file is not the end of the run. */
@@ -83,36 +117,29 @@ function refuseSecond(folder: DataFolder): void {
   });
 }
 
-/** What was delivered is not delivered again, so another server or database would lack it. A server may move to another URL, though. */
-function refuseOtherTarget(folder: DataFolder, now: Omit<FolderRecord, "source">): void {
+/**
+ * What was delivered is not delivered again, so another server or database would lack it; and offsets of one log mean nothing in another. A server or a
+ * cluster may move to another address, though.
+ */
+function refuseOtherTarget(folder: DataFolder, now: FolderRecord): void {
   const before = readFolderRecord(folder);
   if (before === undefined || before.topology !== now.topology) return;
+  const cure = "name another folder with --data, or run `iot-topology reset` first: then the log is processed anew";
+  const [was, is] = [before.log ?? "embedded", now.log ?? "embedded"];
+  if ((was === "embedded") !== (is === "embedded")) {
+    const named = (log: string) => (log === "embedded" ? "the embedded log" : "Kafka");
+    throw new TopologyError("CONFIG_INVALID", `what this folder has processed came from ${named(was)}, and its offsets mean nothing in ${named(is)}`, { place: folder.root, cure });
+  }
   const isSameKind = (before.clickhouse === "embedded") === (now.clickhouse === "embedded");
   if (isSameKind && before.database === now.database) return;
-  const named = (record: Omit<FolderRecord, "source">) => `database ${record.database} of ${record.clickhouse === "embedded" ? "the embedded ClickHouse" : record.clickhouse}`;
-  throw new TopologyError("SINK_MISMATCH", `what this folder has processed went to ${named(before)}, and ${named(now)} would lack it`, {
-    place: folder.root,
-    cure: "name another folder with --data, or run `iot-topology reset` first: then the log is processed anew",
-  });
-}
-
-function serve({ loaded, config }: SessionOptions, session: Session, topics: readonly string[]): Promise<StatusServer> {
-  return startStatusServer({
-    port: config.port,
-    topology: loaded.topology.name,
-    token: makeToken(),
-    status: () => session.status(),
-    details: () => ({ clickhouse: { url: session.clickhouse.target.url, database: session.clickhouse.target.database, restarts: session.clickhouse.embedded?.restarts ?? 0 } }),
-    topics,
-    produce: (topic, records) => appendTo(session.log, topic, records),
-    notReady: () => (session.clickhouse.embedded !== undefined && session.clickhouse.embedded.pid === undefined ? ["the embedded ClickHouse is being started again"] : []),
-  });
+  const named = (record: FolderRecord) => `database ${record.database} of ${record.clickhouse === "embedded" ? "the embedded ClickHouse" : record.clickhouse}`;
+  throw new TopologyError("SINK_MISMATCH", `what this folder has processed went to ${named(before)}, and ${named(now)} would lack it`, { place: folder.root, cure });
 }
 
 function announce({ loaded, config, folder }: SessionOptions, session: Session, server: StatusServer, view: View): void {
-  const database = databaseOf(loaded.topology.name, config);
+  const record = recordOf(loaded, config);
+  const { database } = record;
   const clickhouseUrl = session.clickhouse.target.url;
-  const record = { topology: loaded.topology.name, source: loaded.file ?? loaded.topology.name, database, clickhouse: config["clickhouse.url"] ?? "embedded" };
   writeFolderRecord(folder, record);
   writeInstanceRecord(folder, { ...record, clickhouseUrl, statusUrl: server.url, token: server.token });
   const sinks = recordSinks(loaded.plan) ?? [];
@@ -125,6 +152,7 @@ function announce({ loaded, config, folder }: SessionOptions, session: Session, 
     playUrl: `${clickhouseUrl}/play`,
     statusUrl: server.url,
     data: folder.root,
+    ...(record.log === undefined || record.log === "embedded" ? {} : { kafka: record.log }),
     ...(query === undefined ? {} : { query, command: `npx iot-topology sql "${query}"${dataFlag}` }),
   });
   view.follow(() => session.status());

@@ -1,14 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "@iot-topology/core";
+import type { IngestResult } from "@iot-topology/connectors/file";
 import { FleetGenerator, type GeneratedRecord, type GeneratorPosition } from "../../iot/generate.ts";
 import type { Config } from "../config/keys.ts";
 import type { FileInput } from "./input.ts";
 import type { FileProgress } from "./live-status.ts";
-import type { Session } from "./session.ts";
+import type { AnyLog } from "./log.ts";
+import { inTurn } from "./turn.ts";
 
-/** What feeds a session's log. */
+/** What feeds a log. */
 export interface Feed {
-  readonly session: Session;
+  readonly log: AnyLog;
   readonly config: Config;
   readonly view: { readonly logger: Logger; progress(progress: FileProgress | null): void };
   readonly signal: AbortSignal;
@@ -21,9 +23,12 @@ const BEHIND_MS_MAX = 1_000;
 const FLEET = "generator:iot";
 
 /** Simulates the configured fleet until told to stop, going on where it stood in this log. */
-export async function feedFleet({ session, config, signal }: Feed): Promise<void> {
-  const { log } = session;
-  const saved = log.sourcePosition(FLEET);
+export function feedFleet(feed: Feed): Promise<void> {
+  return inTurn(feed.log, () => simulate(feed), { signal: feed.signal, logger: feed.view.logger, source: FLEET });
+}
+
+async function simulate({ log, config, signal }: Feed): Promise<void> {
+  const saved = await log.sourcePosition(FLEET);
   const generator = new FleetGenerator(fleetOptions(config), saved === undefined ? undefined : (JSON.parse(saved.toString("utf8")) as GeneratorPosition));
   let position = saved;
   let owed = 1;
@@ -69,12 +74,12 @@ function byTopic(records: readonly GeneratedRecord[]): { topic: string; records:
 }
 
 /** Reads a file into the log, wholly or until told to stop; what was read before is not read again unless `again`. */
-export async function feedFile({ session, view, signal }: Feed, input: FileInput, again: boolean): Promise<void> {
+export async function feedFile({ log, view, signal }: Feed, input: FileInput, again: boolean): Promise<IngestResult> {
   const { ingestFile } = await import("@iot-topology/connectors/file");
-  const result = await ingestFile({
+  const read = () => ingestFile({
     path: input.path,
     format: input.format,
-    log: session.log,
+    log,
     again,
     signal,
     ...(input.topic === undefined ? {} : { topic: input.topic }),
@@ -82,6 +87,8 @@ export async function feedFile({ session, view, signal }: Feed, input: FileInput
     ...(input.time === undefined ? {} : { timestamp: input.time }),
     onProgress: ({ bytesRead, bytesTotal }) => view.progress({ bytesRead, bytesTotal }),
   });
+  const result = await inTurn(log, read, { signal, logger: view.logger, source: input.path });
   view.progress(null);
   view.logger.info({ file: input.path, ...result }, "file read");
+  return result;
 }

@@ -1,8 +1,8 @@
 import { type ProducerRecord, TopologyError } from "@iot-topology/core";
-import type { EmbeddedLog } from "@iot-topology/connectors/embedded-log";
 import { existsSync, statSync } from "node:fs";
 import { extname, resolve } from "node:path";
 import { didYouMean } from "../config/nearest.ts";
+import type { AnyLog } from "./log.ts";
 
 /** A file to read, in one of the formats that the file source knows. */
 export interface FileInput {
@@ -37,16 +37,41 @@ export function inputOf(flags: InputFlags, topics: readonly string[], folder: st
   if (input === undefined && (topic ?? key ?? time) !== undefined) throw usage("--topic, --key and --time belong to --input", "add --input FILE, or leave them out");
   const named = replay ?? input;
   if (named === undefined) return undefined;
-  const path = resolve(folder, named);
-  if (!existsSync(path)) throw new TopologyError("FILE_NOT_FOUND", `there is no file ${named}`, { place: path, cure: "check the path" });
-  if (statSync(path).isDirectory()) throw new TopologyError("FILE_INVALID", `${named} is a folder`, { place: path, cure: "name a file" });
-  if (replay !== undefined) return { path, format: "replay", topic: undefined, key: undefined, time: undefined };
-  const format = FORMATS[extname(path)];
-  if (format === undefined) throw usage(`the format of ${named} cannot be told from its name`, "name it .ndjson, .jsonl or .csv, or give a file in the replay format with --replay");
+  const file = fileInput(named, { topic, key, time }, folder, replay !== undefined);
+  if (file.format === "replay") return file;
   const [only] = topics;
   if (topic === undefined && topics.length > 1) throw usage(`--input needs --topic, since the topology reads ${topics.join(" and ")}`, "add --topic NAME");
   if (topic !== undefined && !topics.includes(topic)) throw usage(`the topology does not read ${JSON.stringify(topic)}${didYouMean(topic, topics)}`, `name one of ${topics.join(", ")}`);
-  return { path, format, topic: topic ?? only, key, time };
+  return { ...file, topic: topic ?? only };
+}
+
+/** What of a file becomes what of a record, as it was typed. */
+interface FieldFlags {
+  readonly topic?: string | undefined;
+  readonly key?: string | undefined;
+  readonly time?: string | undefined;
+}
+
+/** A file with the format that its name and the flags say: with a topic the fields of .ndjson or .csv, without one the replay format. */
+export function fileInput(named: string, { topic, key, time }: FieldFlags, folder: string, isReplay = topic === undefined): FileInput {
+  const path = resolve(folder, named);
+  if (!existsSync(path)) throw new TopologyError("FILE_NOT_FOUND", `there is no file ${named}`, { place: path, cure: "check the path" });
+  if (statSync(path).isDirectory()) throw new TopologyError("FILE_INVALID", `${named} is a folder`, { place: path, cure: "name a file" });
+  if (isReplay) {
+    if ((key ?? time) !== undefined) throw usage("--key and --time belong to a file with --topic", "add --topic NAME, or leave them out: each line of the replay format has its own");
+    return { path, format: "replay", topic: undefined, key: undefined, time: undefined };
+  }
+  const format = FORMATS[extname(path)];
+  if (format === undefined) throw usage(`the format of ${named} cannot be told from its name`, "name it .ndjson, .jsonl or .csv, or give a file in the replay format with --replay");
+  return { path, format, topic, key, time };
+}
+
+/** Whether JSON from outside is a file to read. */
+export function isFileInput(value: unknown): value is FileInput & { readonly again?: boolean } {
+  const { path, format, topic, key, time, again } = (value ?? {}) as { readonly [name: string]: unknown };
+  const isOptionalText = (text: unknown) => text === undefined || typeof text === "string";
+  const isFormat = format === "replay" || ((format === "ndjson" || format === "csv") && typeof topic === "string");
+  return typeof path === "string" && isFormat && [topic, key, time].every(isOptionalText) && (again === undefined || typeof again === "boolean");
 }
 
 function usage(message: string, cure: string): TopologyError {
@@ -54,6 +79,6 @@ function usage(message: string, cure: string): TopologyError {
 }
 
 /** Appends records that came by /produce. */
-export async function appendTo(log: EmbeddedLog, topic: string, records: readonly ProducerRecord[]): Promise<void> {
+export async function appendTo(log: AnyLog, topic: string, records: readonly ProducerRecord[]): Promise<void> {
   await log.append(topic, records);
 }

@@ -1,11 +1,14 @@
-import { type Instance, type InstanceStatus, type Logger, openInstance, type SinkConnector, stepsBoundToOnePartition, TopologyError } from "@iot-topology/core";
+import { type Instance, type InstanceStatus, type Logger, openInstance, openSavepoint, type SinkConnector, TopologyError } from "@iot-topology/core";
 import { clickhouseConnector } from "@iot-topology/connectors/clickhouse";
-import { type EmbeddedLog, openEmbeddedLog } from "@iot-topology/connectors/embedded-log";
 import type { Config } from "../config/keys.ts";
 import { type DataFolder, makeDataFolder } from "../data-folder.ts";
 import type { LoadedTopology } from "../topology-file.ts";
-import { retentionOf, trimLog } from "./retention.ts";
 import { databaseOf, type OpenedClickHouse, openClickHouse } from "./clickhouse.ts";
+import { lockFolder } from "./folder-lock.ts";
+import { isKafka } from "./kafka.ts";
+import { type AnyLog, type OpenedLog, openLog } from "./log.ts";
+import { trimLog } from "./retention.ts";
+import { inputTopics, makeTopics, partitionsOf, prepareTopics } from "./topics.ts";
 
 /** Damaged state is rebuilt from the log by the next opening; more than this many in one run is a disk that cannot be trusted. */
 const REBUILDS_MAX = 3;
@@ -16,6 +19,10 @@ export interface SessionOptions {
   readonly config: Config;
   readonly folder: DataFolder;
   readonly logger: Logger;
+  /** The savepoint to begin from. */
+  readonly savepoint?: string;
+  /** Where others reach this process' status server. */
+  readonly advertisedUrl?: string;
 }
 
 /** The connectors that a topology's sinks may name. */
@@ -39,12 +46,13 @@ export function connectorsOf(config: Config, clickhouse: OpenedClickHouse, logge
 
 /** All that runs for a topology: its log, its ClickHouse, its instance. */
 export class Session {
-  readonly log: EmbeddedLog;
+  readonly opened: OpenedLog;
   readonly clickhouse: OpenedClickHouse;
   /** Resolves only where it failed for good. */
   readonly failed: Promise<TopologyError>;
   readonly #options: SessionOptions;
   readonly #connectors: readonly SinkConnector[];
+  readonly #close: () => Promise<void>;
   #instance: Instance;
   #reopening: Promise<void> | undefined;
   #rebuilds = 0;
@@ -52,59 +60,63 @@ export class Session {
   #endTrimming: () => void = () => {};
   #giveUp: (error: TopologyError) => void = () => {};
 
-  private constructor(options: SessionOptions, opened: { log: EmbeddedLog; clickhouse: OpenedClickHouse; connectors: readonly SinkConnector[]; instance: Instance }) {
+  private constructor(options: SessionOptions, opened: { log: OpenedLog; clickhouse: OpenedClickHouse; connectors: readonly SinkConnector[]; instance: Instance; close: () => Promise<void> }) {
     this.#options = options;
-    this.log = opened.log;
+    this.opened = opened.log;
     this.clickhouse = opened.clickhouse;
     this.#connectors = opened.connectors;
     this.#instance = opened.instance;
+    this.#close = opened.close;
     this.failed = new Promise((resolve) => (this.#giveUp = resolve));
     void opened.clickhouse.embedded?.failed.then((error) => this.#giveUp(error));
   }
 
   /**
-   * Opens the log, ClickHouse and the instance, in this order; what was opened is closed again where a later part fails.
+   * Opens the log, ClickHouse and the instance, in this order (on Kafka the folder is taken first); what was opened is closed again where a later part fails.
    *
    * @throws TopologyError of any of them.
    */
   static async open(options: SessionOptions, signal?: AbortSignal): Promise<Session> {
     const { config, folder, loaded, logger } = options;
     makeDataFolder(folder);
-    const log = await openEmbeddedLog({
-      dir: folder.log,
-      logger,
-      fsync: config["log.fsync"],
-      ...retentionOf(config, loaded.plan.subTopologies.flatMap((part) => part.topics)),
-    });
+    const opened: (() => Promise<void>)[] = [];
     try {
+      if (isKafka(config)) opened.push(await lockFolder(folder));
+      const log = await openLog(config, folder, logger, inputTopics(loaded.plan));
+      opened.push(() => log.log.close());
       const clickhouse = await openClickHouse(config, folder, databaseOf(loaded.topology.name, config), logger, signal);
-      try {
-        const connectors = connectorsOf(config, clickhouse, logger);
-        await makeTopics(options, log);
-        const instance = await openInstance(loaded.topology, instanceOptions(options, log, connectors));
-        return new Session(options, { log, clickhouse, connectors, instance });
-      } catch (error) {
-        await clickhouse.stop();
-        throw error;
-      }
+      opened.push(() => clickhouse.stop());
+      const connectors = connectorsOf(config, clickhouse, logger);
+      await readyTopics(options, log);
+      const settings = instanceOptions(options, log, connectors);
+      if (options.savepoint !== undefined) await openSavepoint(loaded.topology, { ...settings, stateDir: folder.state, dir: options.savepoint });
+      const instance = await openInstance(loaded.topology, settings);
+      return new Session(options, { log, clickhouse, connectors, instance, close: () => closeAll(opened) });
     } catch (error) {
-      await log.close();
+      await closeAll(opened);
       throw error;
     }
   }
 
   run(): void {
     this.#endTrimming();
-    this.#endTrimming = trimLog(this.log, () => this.status(), this.#options.logger);
+    if (this.opened.kind === "embedded") this.#endTrimming = trimLog(this.opened.log, () => this.status(), this.#options.logger);
     this.#watch(this.#instance);
     this.#instance.run();
+  }
+
+  get log(): AnyLog {
+    return this.opened.log;
   }
 
   status(): InstanceStatus {
     return this.#instance.status();
   }
 
-  /** Resolves when all that the log holds has been delivered, over a rebuild of damaged state too. */
+  /**
+   * Resolves when all that the log holds has been processed, and what this instance sealed is delivered; over a rebuild of damaged state too. On a cluster
+   * the tasks of other instances are waited for as well.
+   */
   async drain(): Promise<void> {
     for (;;) {
       const instance = this.#instance;
@@ -124,8 +136,7 @@ export class Session {
     await this.#reopening;
     await this.#instance.stop();
     for (const connector of this.#connectors) await connector.close();
-    await this.log.close();
-    await this.clickhouse.stop();
+    await this.#close();
   }
 
   #watch(instance: Instance): void {
@@ -139,28 +150,43 @@ export class Session {
 
   async #reopen(instance: Instance): Promise<void> {
     await instance.stop();
-    this.#instance = await openInstance(this.#options.loaded.topology, instanceOptions(this.#options, this.log, this.#connectors));
+    this.#instance = await openInstance(this.#options.loaded.topology, instanceOptions(this.#options, this.opened, this.#connectors));
     this.run();
   }
 }
 
-/** Topics whose state cannot be split get one partition, whatever `partitions` says for the others. */
-async function makeTopics({ loaded, config }: SessionOptions, log: EmbeddedLog): Promise<void> {
-  for (const part of loaded.plan.subTopologies) {
-    const partitions = stepsBoundToOnePartition(part).length > 0 ? 1 : config.partitions;
-    for (const topic of part.topics) if ((await log.partitionCount(topic)) === undefined) await log.ensureTopic(topic, { partitions });
-  }
+/** The last opened is the first closed. */
+async function closeAll(opened: (() => Promise<void>)[]): Promise<void> {
+  for (let close = opened.pop(); close !== undefined; close = opened.pop()) await close();
 }
 
-function instanceOptions({ config, folder, logger }: SessionOptions, log: EmbeddedLog, connectors: readonly SinkConnector[]): Parameters<typeof openInstance>[1] {
+async function readyTopics({ loaded, config, logger }: SessionOptions, opened: OpenedLog): Promise<void> {
+  if (opened.kind === "embedded") return makeTopics(loaded.plan, opened.log, config);
+  const created = await prepareTopics(loaded.plan, opened.log, config);
+  if (created.length > 0) logger.info({ topics: created.map(({ topic, partitions }) => ({ topic, partitions })) }, "topics were created");
+}
+
+function instanceOptions({ config, folder, logger, advertisedUrl }: SessionOptions, opened: OpenedLog, connectors: readonly SinkConnector[]): Parameters<typeof openInstance>[1] {
   return {
-    log,
+    log: opened.log,
     connectors,
     stateDir: folder.state,
     logger,
-    partitions: config.partitions,
+    partitions: partitionsOf(config),
     commitIntervalMs: config.commitIntervalMs,
     commitRecordsMax: config.commitRecordsMax,
     stopTimeoutMs: config.stopTimeoutMs,
+    ...(opened.kind === "embedded" ? {} : clusterOptions(config, advertisedUrl)),
+  };
+}
+
+function clusterOptions(config: Config, advertisedUrl: string | undefined): Partial<Parameters<typeof openInstance>[1]> {
+  const replicationFactor = config["kafka.replicationFactor"];
+  return {
+    createTopics: config["kafka.createTopics"],
+    sessionTimeoutMs: config["kafka.sessionTimeoutMs"],
+    standbyReplicas: config.standbyReplicas,
+    ...(replicationFactor === undefined ? {} : { replicationFactor }),
+    ...(advertisedUrl === undefined ? {} : { advertisedUrl }),
   };
 }

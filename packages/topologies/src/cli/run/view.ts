@@ -15,6 +15,8 @@ export interface ReadyNotice {
   readonly playUrl: string;
   readonly statusUrl: string;
   readonly data: string;
+  /** The brokers, where the log is Kafka. */
+  readonly kafka?: string;
   readonly query?: string;
   readonly command?: string;
 }
@@ -44,10 +46,11 @@ function terminalView({ stdout, style, verbose }: Context, config: Config): View
   return {
     logger: terminalLogger(level, style, write),
     note: write,
-    ready({ topology, clickhouseUrl, playUrl, statusUrl, data, command }) {
+    ready({ topology, clickhouseUrl, playUrl, statusUrl, data, kafka, command }) {
       const rows: [string, string][] = [
         ["topology", topology],
         ["data", data],
+        ...(kafka === undefined ? [] : ([["Kafka", kafka]] satisfies [string, string][])),
         ["ClickHouse", clickhouseUrl],
         ["browser", playUrl],
         ["status", `${statusUrl}/status`],
