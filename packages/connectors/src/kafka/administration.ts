@@ -41,7 +41,12 @@ export class Administration {
     const ask = this.#router.atLeader(topic, partition, options, (connection) => connection.listOffsets([{ topic, partition, timestamp }]), firstCode);
     const [answer] = await ask;
     check(options, answer?.errorCode ?? -1);
-    return answer?.offset ?? 0;
+    return answer?.offset ?? -1;
+  }
+
+  async offsetForTime(topic: string, partition: number, timestamp: number): Promise<number> {
+    const offset = await this.#offset(topic, partition, Math.max(0, timestamp));
+    return offset >= 0 ? offset : this.#offset(topic, partition, -1);
   }
 
   /** Waits until every transaction is over that has written to the partition, and gives the end it had then. */

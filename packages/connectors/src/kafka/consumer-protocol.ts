@@ -2,13 +2,14 @@
  * What members and leader of a group say to each other through the coordinator: Kafka's consumer protocol, so that Kafka's own tools show who reads what.
  * The engine's part stands in the user data. Big-endian.
  *
- *   subscription := version i16 = 1 | topic* | user data | owned (topic, partition*)* = none
+ *   subscription := version i16 = 2 | topic* | user data | owned (topic, partition*)* = none | generation i32
  *   assignment   := version i16 = 1 | (topic, partition i32*)* | user data
  *   x*           := count i32 | x ...        topic := length i16 | UTF-8        user data := length i32 (-1: null) | bytes
  */
 import type { GroupAssignment } from "@iot-topology/core";
 
-const VERSION = 1;
+const SUBSCRIPTION_VERSION = 2;
+const ASSIGNMENT_VERSION = 1;
 const EMPTY = Buffer.alloc(0);
 
 class Writer {
@@ -78,11 +79,14 @@ class Reader {
   }
 }
 
-/** What a member tells: the topics of the group, and the engine's words. */
-export function encodeSubscription(topics: readonly string[], userData: Buffer): Buffer {
-  const writer = new Writer().i16(VERSION).i32(topics.length);
+/**
+ * What a member tells: the topics of the group, the engine's words, and the generation it comes from. A coordinator answers a member that joins again and says
+ * the same as before with the generation that stands; the number is what makes it begin a new one.
+ */
+export function encodeSubscription(topics: readonly string[], userData: Buffer, generation: number): Buffer {
+  const writer = new Writer().i16(SUBSCRIPTION_VERSION).i32(topics.length);
   for (const topic of topics) writer.text(topic);
-  return writer.sized(userData).i32(0).end();
+  return writer.sized(userData).i32(0).i32(generation).end();
 }
 
 /** The user data of a member's subscription. Throws a RangeError on what is none. */
@@ -96,7 +100,7 @@ export function subscriptionUserData(bytes: Buffer): Buffer {
 /** What the leader gives a member. */
 export function encodeAssignment(assignment: GroupAssignment): Buffer {
   const topics = Object.entries(assignment.partitions);
-  const writer = new Writer().i16(VERSION).i32(topics.length);
+  const writer = new Writer().i16(ASSIGNMENT_VERSION).i32(topics.length);
   for (const [topic, partitions] of topics) {
     writer.text(topic).i32(partitions.length);
     for (const partition of partitions) writer.i32(partition);

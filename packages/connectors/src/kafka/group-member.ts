@@ -139,7 +139,7 @@ export class GroupMember implements GroupMembership {
 
   async #join(): Promise<Awaited<ReturnType<WireConnection["joinGroup"]>> | Ending> {
     const { group, topics } = this.#options;
-    const metadata = encodeSubscription(topics, this.#options.userData());
+    const metadata = encodeSubscription(topics, this.#options.userData(), this.#generation);
     for (;;) {
       const sentAt = Date.now();
       const answer = await this.#ask("joining a group", this.#rebalanceTimeoutMs + ANSWER_MARGIN_MS, (connection) =>

@@ -45,4 +45,6 @@ export interface KafkaLogOptions {
 export interface KafkaLog extends ClusterLog, PositionedLog {
   /** The library in use. */
   readonly client: "kafkajs" | "platformatic";
+  /** The first offset whose record was written at or after the time (epoch milliseconds); the partition's end where there is none. */
+  offsetForTime(topic: string, partition: number, timestamp: number): Promise<number>;
 }

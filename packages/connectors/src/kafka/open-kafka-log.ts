@@ -127,6 +127,10 @@ class OpenKafkaLog implements KafkaLog {
     return this.#administration.offsets(topic, partition);
   }
 
+  offsetForTime(topic: string, partition: number, timestamp: number): Promise<number> {
+    return this.#administration.offsetForTime(topic, partition, timestamp);
+  }
+
   fetch(topic: string, partition: number, fromOffset: number, limits: { readonly recordsMax: number; readonly bytesMax: number }): Promise<FetchResult> {
     return this.#fetcher.fetch(topic, partition, fromOffset, limits);
   }
