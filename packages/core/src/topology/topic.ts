@@ -19,7 +19,7 @@ export interface TopicDeclaration {
 
 /**
  * A sink: a topic of the log that the topology reads from, values as JSON of the schema, or in the format given. Exactly once: the log drops a batch whose
- * producer sequence it has seen.
+ * producer sequence it has seen. A record's timestamp there is its event time, but never beyond its load time: brokers refuse what lies in the future.
  */
 export function topic<V, I>(name: string, schema: RecordSchema<V, I>, options: TopicOptions<I> = {}): SinkSpec<I> {
   const { key, format } = options;
@@ -36,8 +36,9 @@ export function topic<V, I>(name: string, schema: RecordSchema<V, I>, options: T
     declaration,
     encoder: (): RowEncoder<I> => {
       const encode = format === undefined ? compileJsonEncoder(schema) : format.encoder(schema, name);
-      return (writer: ByteWriter, value: I, _meta, recordKey, timestamp) =>
-        writeFrame(writer, { key: key === undefined ? recordKey : key(value), value: encode(value), timestamp });
+      // One device with a wrong clock must not stop the topology: Kafka refuses a whole batch for a record that is an hour ahead, or from before 1970.
+      return (writer: ByteWriter, value: I, { loadTime }, recordKey, timestamp) =>
+        writeFrame(writer, { key: key === undefined ? recordKey : key(value), value: encode(value), timestamp: Math.max(0, Math.min(timestamp, loadTime)) });
     },
   });
 }
