@@ -1,6 +1,7 @@
 /** For tests: the driver, sinks and logs in memory, and the contract suites that every implementation of a port runs. */
 export { type CollectConnector, collectConnector, type CollectedRow, collectedRows, type CollectFaults, collect } from "./testing/collect.ts";
-export { type AbandonTransaction, type ClusterContractOptions, clusterLogContract, type MakeClient } from "./testing/cluster-log-contract.ts";
+export type { AbandonTransaction, MakeClient } from "./testing/cluster-case.ts";
+export { type ClusterContractOptions, clusterLogContract } from "./testing/cluster-log-contract.ts";
 export { type PipedRecord, type TestDriver, testDriver } from "./testing/driver.ts";
 export { manualClock, type ManualClock } from "./testing/manual-clock.ts";
 export { memoryCluster, type MemoryCluster, type MemoryClusterEntry, type MemoryClusterOptions } from "./testing/memory-cluster.ts";

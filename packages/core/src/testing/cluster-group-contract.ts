@@ -1,5 +1,5 @@
 import type { ClusterLog, GroupAssignment, GroupMemberInfo, GroupMembership, GroupOptions } from "../port/index.ts";
-import { type ClusterSuite, untilSo } from "./cluster-log-contract.ts";
+import { type ClusterSuite, untilSo } from "./cluster-case.ts";
 
 /** A member that shares out the numbers 0 to 5, and writes down what it is told. */
 interface TestMember {
