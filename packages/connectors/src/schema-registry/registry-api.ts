@@ -100,14 +100,15 @@ function clientOf(url: URL, options: SchemaRegistryOptions, agent: HttpAgent | H
       }
     },
   });
-  return apiModule.default({
+  const client = apiModule.default({
     host: url.href.replace(/\/+$/, ""),
     ...(options.clientId === undefined ? {} : { clientId: options.clientId }),
     retry: { retries: 0 },
     agent: agent,
-    // The client's types of middlewares are those of a package that it does not export.
-    middlewares: [middleware as never],
   });
+  // Before the client's own, which make an error of a refusal that has neither the registry's code nor a failed connection's reason: those it takes as an option come after.
+  (client as unknown as { readonly _manifest: { readonly middleware: unknown[] } })._manifest.middleware.unshift(middleware);
+  return client;
 }
 
 /** A failed request: its status, and what the registry says. */
