@@ -100,7 +100,8 @@ export class TaskFleet {
   async want(roles: ReadonlyMap<string, TaskRole>): Promise<void> {
     const givenUp: Promise<void>[] = [];
     for (const [id, slot] of this.#slots) {
-      slot.wanted = roles.get(id) ?? "none";
+      // An assignment may still be on its way in while everything is being closed.
+      slot.wanted = this.#closing ? "none" : (roles.get(id) ?? "none");
       if (slot.wanted !== "active") slot.opening?.abort();
       const isGivenUp = slot.role === "active" && slot.wanted !== "active";
       const work = this.#reconcile(slot);
