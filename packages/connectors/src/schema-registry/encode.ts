@@ -72,7 +72,7 @@ export function compileRegistryEncoder(options: EncodingOptions, schema: RecordS
       };
     }
     case "json": {
-      const encode = compileJsonEncoder(schema) as (value: unknown) => string;
+      const encode = compileJsonEncoder(schema);
       return (value) => Buffer.concat([header, Buffer.from(encode(value))]);
     }
     case "protobuf": {
