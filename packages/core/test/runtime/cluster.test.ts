@@ -1,0 +1,285 @@
+/**
+ * Random lives of a group of processes on the cluster in memory: they join, leave, die, sleep through their sessions and lose requests and replies, while records
+ * come in. Whatever happens, what comes out is what a plain loop makes of the records.
+ *
+ * `SEEDS=5,6 node ... cluster.test.ts` runs those schedules alone.
+ */
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import t from "tap";
+import { c, type ClusterLog, count, defineTopology, type Instance, type Logger, openInstance, record, type Sink, type SinkConnector, sum, topic, type Topology } from "@iot-topology/core";
+import { type ClusterOperation, collect, type CollectConnector, collectConnector, type ManualClock, manualClock, type MemoryCluster, memoryCluster } from "@iot-topology/core/testing";
+import { seededRandom } from "../../src/testing/memory-cluster/network.ts";
+
+const Reading = record("Reading", { device: c.string(), site: c.string(), seq: c.uint32(), value: c.uint32() });
+const Total = record("Total", { site: c.string(), n: c.uint32(), total: c.float64(), updates: c.uint32() });
+
+const topology: Topology = defineTopology("plant", (b) => {
+  const readings = b.source("readings").cast(Reading, { partitionedBy: "device" }).dedup("seen", { by: ["device", "seq"] });
+  readings.sink(topic("clean", Reading, { key: ({ device }) => device }));
+  const bySite = readings.repartition("by-site", { by: ["site"], partitions: 3 });
+  bySite.sink(collect("history"));
+  bySite.groupBy("site").aggregate("totals", { n: count(), total: sum("value") }).sink(topic("totals", Total, { key: ({ site }) => site }));
+});
+
+interface Given {
+  readonly device: string;
+  readonly site: string;
+  readonly seq: number;
+  readonly value: number;
+}
+
+const SITE_COUNT = 5;
+const PARTITIONS = 2;
+const OPERATIONS: readonly ClusterOperation[] = ["openProducer", "produce", "offsets", "end", "end", "fetch", "committedOffsets", "metadata", "join", "sync", "heartbeat"];
+
+/** One process: its client, its folder, and its line to the sinks, which dies with it. */
+interface Process {
+  readonly log: ClusterLog;
+  readonly instance: Instance;
+  readonly dir: string | null;
+  readonly life: { dead: boolean };
+  paused: boolean;
+}
+
+const NEVER = new Promise<never>(() => {});
+
+/** The connector as one process sees it: what is dead delivers nothing. */
+function ofProcess(connector: CollectConnector, life: { readonly dead: boolean }): SinkConnector {
+  const gated = (sink: Sink): Sink => ({
+    deliver: (batch, hint) => (life.dead ? NEVER : sink.deliver(batch, hint)),
+    settle: () => (life.dead ? NEVER : sink.settle()),
+  });
+  return { ...connector, open: async (context, specs) => (await connector.open(context, specs)).map(gated) };
+}
+
+class Run {
+  readonly seed: number;
+  readonly random: () => number;
+  readonly clock: ManualClock = manualClock(1_700_000_000_000);
+  readonly cluster: MemoryCluster;
+  readonly connector: CollectConnector = collectConnector();
+  readonly feeder: ClusterLog;
+  readonly root: string = mkdtempSync(join(tmpdir(), "iot-topology-group-"));
+  readonly processes: Process[] = [];
+  readonly given: Given[] = [];
+  readonly trace: string[] = [];
+  readonly failures: string[] = [];
+  #folders = 0;
+  #ended = false;
+  readonly #pump: Promise<void>;
+
+  constructor(seed: number) {
+    this.seed = seed;
+    this.random = seededRandom(seed);
+    this.cluster = memoryCluster({ clock: this.clock, seed });
+    this.feeder = this.cluster.connect({ clientId: "feeder" });
+    this.#pump = this.#advance();
+  }
+
+  async #advance(): Promise<void> {
+    while (!this.#ended) await this.clock.advance(5);
+  }
+
+  pick<T>(list: readonly T[]): T {
+    return list[Math.floor(this.random() * list.length)] as T;
+  }
+  note(text: string): void {
+    this.trace.push(`${this.clock.now() - 1_700_000_000_000} ${text}`);
+  }
+
+  async start(dir: string | null): Promise<void> {
+    const log = this.cluster.connect();
+    const life = { dead: false };
+    const name = `process ${this.processes.length}`;
+    const say = (level: string) => (fields: object, message: string) => this.note(`${name} ${level} ${message} ${JSON.stringify(fields)}`);
+    const logger: Logger = { debug: say("debug"), info: say("info"), warn: say("warn"), error: say("error") } as Logger;
+    const options = { log, connectors: [ofProcess(this.connector, life)], stateDir: dir, clock: this.clock, logger, createTopics: true, partitions: PARTITIONS, commitRecordsMax: 1 + Math.floor(this.random() * 40), commitIntervalMs: 20, sessionTimeoutMs: 1_000, changelogSweepBytesMin: 4_000, standbyReplicas: this.random() < 0.3 ? 1 : 0 };
+    this.note(`${name} starts${dir === null ? "" : ` in ${dir.slice(this.root.length + 1)}`}`);
+    const instance = await openInstance(topology, options);
+    void instance.failed.then((error) => {
+      if (!life.dead) this.failures.push(`${name}: ${error.code} ${error.message}`);
+    });
+    instance.run();
+    this.processes.push({ log, instance, dir, life, paused: false });
+  }
+
+  folder(): string | null {
+    return this.random() < 0.4 ? null : join(this.root, `${++this.#folders}`);
+  }
+
+  kill(process: Process): void {
+    this.note(`process ${this.processes.indexOf(process)} is killed`);
+    this.cluster.crash(process.log);
+    process.life.dead = true;
+  }
+
+  get alive(): Process[] {
+    return this.processes.filter(({ life }) => !life.dead);
+  }
+
+  async feed(): Promise<void> {
+    const records: Given[] = [];
+    for (let left = 1 + Math.floor(this.random() * 30); left > 0; left--) {
+      const [device, seq] = [`d${Math.floor(this.random() * 9)}`, Math.floor(this.random() * 120)];
+      records.push({ device, seq, site: `site-${(seq * 7 + Number(device.slice(1))) % SITE_COUNT}`, value: seq * 3 + 1 });
+    }
+    this.given.push(...records);
+    await this.feeder.append("readings", records.map((value) => ({ key: value.device, value: JSON.stringify(value), timestamp: this.clock.now() })));
+  }
+
+  async wait(ms: number): Promise<void> {
+    await this.clock.sleep(ms);
+  }
+
+  /** One thing that happens. */
+  async happen(): Promise<void> {
+    const dice = this.random();
+    const alive = this.alive;
+    const one = alive.length === 0 ? undefined : this.pick(alive);
+    if (dice < 0.4 || one === undefined) return this.feed();
+    if (dice < 0.55) {
+      if (alive.length < 3) await this.start(this.folder());
+      return;
+    }
+    if (dice < 0.7) {
+      const [operation, moment] = [this.pick(OPERATIONS), this.random() < 0.5 ? "before" : "after"] as const;
+      this.note(`the next ${operation} of process ${this.processes.indexOf(one)} is lost ${moment}`);
+      return this.cluster.failNext(one.log, operation, moment, Math.floor(this.random() * 4));
+    }
+    if (dice < 0.78) {
+      this.note(`the sessions of process ${this.processes.indexOf(one)} end`);
+      return void this.cluster.expire(one.log);
+    }
+    if (dice < 0.86) {
+      if (one.paused) this.cluster.resume(one.log);
+      else this.cluster.pause(one.log);
+      one.paused = !one.paused;
+      return this.note(`process ${this.processes.indexOf(one)} ${one.paused ? "sleeps" : "wakes"}`);
+    }
+    if (dice < 0.94) {
+      this.kill(one);
+      if (one.dir !== null && this.random() < 0.6) {
+        // What the dead one had begun to write ends within this, and its folder is what a killed process leaves.
+        await new Promise((resolve) => setTimeout(resolve, 40));
+        const copy = join(this.root, `${++this.#folders}`);
+        cpSync(one.dir, copy, { recursive: true, filter: (path) => !path.endsWith("LOCK") });
+        await this.start(copy);
+      }
+      return;
+    }
+    if (!one.paused) {
+      this.note(`process ${this.processes.indexOf(one)} leaves`);
+      one.life.dead = false;
+      await one.instance.stop();
+      one.life.dead = true;
+    }
+  }
+
+  /** Everybody awake, somebody there, everything processed. */
+  async settle(): Promise<void> {
+    this.cluster.clearFaults();
+    for (const one of this.alive) {
+      if (one.paused) this.cluster.resume(one.log);
+      one.paused = false;
+    }
+    if (this.alive.length === 0) await this.start(this.folder());
+    this.note("everything is to be drained");
+    await Promise.all(this.alive.map(({ instance }) => instance.drain()));
+  }
+
+  async end(): Promise<void> {
+    for (const { instance, life } of this.alive) {
+      await instance.stop();
+      life.dead = true;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#ended = true;
+    await this.#pump;
+    this.cluster.close();
+    rmSync(this.root, { recursive: true, force: true });
+  }
+}
+
+/** The answer of a plain loop. */
+function model(given: readonly Given[]) {
+  const unique = new Map(given.map((one) => [`${one.device}/${one.seq}`, one]));
+  const totals = new Map<string, { n: number; total: number }>();
+  for (const { site, value } of unique.values()) {
+    const { n, total } = totals.get(site) ?? { n: 0, total: 0 };
+    totals.set(site, { n: n + 1, total: total + value });
+  }
+  return { unique, totals };
+}
+
+type Assert = Pick<typeof t, "same" | "ok" | "equal">;
+
+function check(t: Assert, run: Run, label: string): void {
+  const { unique, totals } = model(run.given);
+  const name = ({ device, seq }: { device: string; seq: number }): string => `${device}/${seq}`;
+  const clean = run.cluster.recordsOf("clean").map(({ value }) => name(JSON.parse(String(value)) as Given));
+  t.same(clean.sort(), [...unique.keys()].sort(), `${label}: the topic holds each reading once`);
+  const history = run.connector.values("history").map((row) => name(row as Given));
+  t.same(history.sort(), [...unique.keys()].sort(), `${label}: the sink behind the repartition holds each reading once`);
+  const last = new Map<string, { n: number; total: number }>();
+  let updates = new Map<string, number>();
+  let isGrowing = true;
+  for (const { value } of run.cluster.recordsOf("totals")) {
+    const row = JSON.parse(String(value)) as { site: string; n: number; total: number; updates: number };
+    if (row.updates <= (updates.get(row.site) ?? 0) || row.n !== row.updates) isGrowing = false;
+    updates = updates.set(row.site, row.updates);
+    last.set(row.site, { n: row.n, total: row.total });
+  }
+  t.ok(isGrowing, `${label}: each row of a site is newer than the one before`);
+  t.same(new Map([...last].sort()), new Map([...totals].sort()), `${label}: the last row of each site is the model's`);
+}
+
+async function schedule(t: Assert & { comment(text: string): void }, seed: number): Promise<void> {
+  const run = new Run(seed);
+  const label = `seed ${seed}`;
+  const guard = setTimeout(() => {
+    process.stderr.write(`${label} hangs\n${run.trace.slice(-80).join("\n")}\n`);
+    process.exit(1);
+  }, 60_000);
+  try {
+    await run.feeder.createTopics([{ topic: "readings", partitions: PARTITIONS }]);
+    await run.start(run.folder());
+    for (let step = 0; step < 40; step++) {
+      await run.happen();
+      await run.wait(Math.floor(run.random() * 150));
+    }
+    await run.settle();
+    check(t, run, label);
+    await run.end();
+
+    // The stores, made again from nothing but the changelogs: what was seen is known, and sums go on.
+    const before = run.cluster.recordsOf("clean").length;
+    await run.feeder.append("readings", run.given.map((value) => ({ key: value.device, value: JSON.stringify(value), timestamp: 1 })));
+    await run.start(null);
+    const [restored] = run.alive;
+    await restored?.instance.drain();
+    t.equal(run.cluster.recordsOf("clean").length, before, `${label}: a restored store knows every reading`);
+    for (const [site, { n, total }] of model(run.given).totals) {
+      const [row] = restored?.instance.query("totals", { site }) ?? [];
+      t.same([row?.["n"], row?.["total"]], [n, total], `${label}: a restored store holds the total of ${site}`);
+    }
+    await run.end();
+    t.same(run.failures, [], `${label}: no process failed for good`);
+    if (process.env["TRACE"] !== undefined) process.stderr.write(`${run.trace.join("\n")}\n`);
+  } catch (error) {
+    process.stderr.write(`${label}\n${run.trace.slice(-80).join("\n")}\n`);
+    throw error;
+  } finally {
+    clearTimeout(guard);
+    await run.close();
+  }
+}
+
+const seeds = process.env["SEEDS"]?.split(",").map(Number) ?? Array.from({ length: 12 }, (_, index) => 100 + index);
+
+t.test("processes that come, go, die, sleep and lose requests make what a plain loop makes", { timeout: 300_000 }, async (t) => {
+  for (const seed of seeds) await schedule(t, seed);
+});
