@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { WireError } from "../wire.ts";
 import type { WireAddress, WireOptions, WireSasl } from "../wire.ts";
-import { Link, refuseSecretsInTheClear } from "../wire-protocol/link.ts";
+import { Link, refuseSecretsInTheClear, watchForTls } from "../wire-protocol/link.ts";
 import { freshToken, tokenRefusal } from "../wire-protocol/oauth-bearer.ts";
 import { FETCH, PRODUCE } from "../wire-protocol/records.ts";
 import { tlsOptions } from "../wire-protocol/tls.ts";
@@ -30,8 +30,6 @@ const silent: KafkajsLogger = { namespace: () => silent, debug() {}, info() {}, 
 /** The part of a session's life that is left when it is prolonged. */
 const REAUTHENTICATE_AHEAD = 0.3;
 const NEVER_MS = 2 ** 31 - 1;
-const TLS_ALERT = 0x15;
-const TLS_MAJOR = 0x03;
 
 /** Opens one connection: socket, TLS, versions, SASL. The pool of kafkajs is two connections, the second for Fetch alone; only its first is used. */
 export async function connectKafkajs(address: WireAddress, options: WireOptions): Promise<KafkajsLink> {
@@ -66,6 +64,7 @@ export async function connectKafkajs(address: WireAddress, options: WireOptions)
     // It authenticates anew 10 s before the session ends, so one of 10 s or less with every request, which brokers refuse to do more than once a second.
     connection.reauthenticationThreshold = Math.min(connection.reauthenticationThreshold, Number(connection.sessionLifetime) * REAUTHENTICATE_AHEAD);
     for (const api of [PRODUCE, FETCH, OFFSET_FETCH]) requireVersion(broker, address, api);
+    link.opened();
   } catch (error) {
     link.close("connecting failed");
     throw error;
@@ -77,14 +76,10 @@ function openSocket({ host, port, ssl, onConnect }: KafkajsSocketTarget, link: L
   const socket = ssl === null ? connectSocket({ host, port }, onConnect) : connectTls({ host, port, ...ssl }, onConnect);
   socket.setNoDelay(true).setKeepAlive(true, 60_000);
   // These listeners come before kafkajs' own, so that whoever is told of a lost request finds the connection closed.
-  socket.on("error", (error) => link.close("the connection was lost", error));
-  socket.on("end", () => link.close("the broker closed the connection"));
-  socket.on("close", () => link.close("the connection was lost"));
-  if (ssl === null) {
-    socket.once("data", (bytes: Buffer) => {
-      if (bytes[0] === TLS_ALERT && bytes[1] === TLS_MAJOR) link.close("connecting", new WireError(`${host}:${port}: the broker wants TLS`, { isFatal: true }));
-    });
-  }
+  socket.on("error", (error) => link.lost(error));
+  socket.on("end", () => link.lost(new Error("the broker closed the connection")));
+  socket.on("close", () => link.lost());
+  if (ssl === null) watchForTls(socket, link);
   return socket;
 }
 

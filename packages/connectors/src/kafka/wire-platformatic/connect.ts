@@ -2,7 +2,7 @@ import { once } from "node:events";
 import type { Connection, ConnectionOptions } from "@platformatic/kafka";
 import { WireError } from "../wire.ts";
 import type { WireAddress, WireOptions, WireSasl } from "../wire.ts";
-import { Link, refuseSecretsInTheClear } from "../wire-protocol/link.ts";
+import { Link, refuseSecretsInTheClear, watchForTls } from "../wire-protocol/link.ts";
 import { freshToken, tokenRefusal } from "../wire-protocol/oauth-bearer.ts";
 import { FETCH, PRODUCE } from "../wire-protocol/records.ts";
 import { tlsOptions } from "../wire-protocol/tls.ts";
@@ -53,15 +53,18 @@ export async function connectPlatformatic(address: WireAddress, options: WireOpt
     void connection.close().catch(() => undefined); // lets go of its timers
     connection.socket?.destroy(); // and does not wait for a peer that reads no more
   });
-  connection.on("error", (error) => link.close("the connection was lost", error)); // and no 'error' event goes unheard, which would end the process
-  connection.on("close", () => link.close("the connection was lost"));
+  connection.on("error", (error) => link.lost(error)); // and no 'error' event goes unheard, which would end the process
+  connection.on("close", () => link.lost());
   try {
     const versions = await link.ask("connect", options.connectTimeoutMs, async () => {
-      await connection.connect(address.host, address.port);
+      const connecting = connection.connect(address.host, address.port);
+      if (options.tls === undefined) watchForTls(connection.socket, link);
+      await connecting;
       connection.socket.setKeepAlive(true, 60_000);
       return rangesOf(await library.apiVersionsV3.api.async(connection, ...CLIENT));
     });
     requireVersions(versions, address, [PRODUCE, FETCH, ...Object.values(requests)]);
+    link.opened();
     return linkOf(library, requests, link, connection, versions, options.requestTimeoutMs);
   } catch (error) {
     link.close("connecting failed");

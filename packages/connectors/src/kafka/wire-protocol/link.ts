@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { WireError } from "../wire.ts";
 import type { WireAddress } from "../wire.ts";
 import { wireErrorOf } from "./fault.ts";
@@ -15,6 +16,7 @@ export class Link {
   readonly #pending = new Set<(error: WireError) => void>();
   readonly #listeners: (() => void)[] = [];
   #isOpen = true;
+  #wasOpened = false;
 
   /** `destroy` ends the socket at once, without waiting for anything; it may be called again. */
   constructor(address: WireAddress, destroy: () => void) {
@@ -29,6 +31,16 @@ export class Link {
   onClose(listener: () => void): void {
     if (this.#isOpen) this.#listeners.push(listener);
     else queueMicrotask(listener);
+  }
+
+  /** From now on the end of the socket is the loss of a connection. */
+  opened(): void {
+    this.#wasOpened = true;
+  }
+
+  /** The socket has come to its end. */
+  lost(cause?: unknown): void {
+    this.close(this.#wasOpened ? "the connection was lost" : "no connection", cause);
   }
 
   /** Ends the connection: all that wait are told why. */
@@ -69,6 +81,16 @@ export class Link {
       );
     });
   }
+}
+
+const TLS_ALERT = 0x15;
+const TLS_MAJOR = 0x03;
+
+/** Watches for the answer that a listener with TLS gives to one who speaks without. Neither library reports it with SASL, and kafkajs waits for the rest of a huge frame. */
+export function watchForTls(socket: Socket, link: Link): void {
+  socket.prependOnceListener("data", (bytes: Buffer) => {
+    if (bytes[0] === TLS_ALERT && bytes[1] === TLS_MAJOR) link.lost(new WireError("the broker wants TLS", { isFatal: true }));
+  });
 }
 
 /** Passwords and tokens travel in the clear without TLS, so that only this machine may be asked with them. SCRAM sends proofs, not passwords. */
