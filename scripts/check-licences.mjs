@@ -5,6 +5,9 @@ import { conclude, root } from "./sources.mjs";
 
 const PERMISSIVE = new Set(["MIT", "MIT-0", "ISC", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "0BSD", "BlueOak-1.0.0", "Unlicense", "CC0-1.0", "CC-BY-4.0", "Python-2.0", "Zlib"]);
 
+/** Packages whose manifest names no licence, but whose LICENSE file does: by name and version, with how the file begins. */
+const BY_FILE = new Map([["@kafkajs/confluent-schema-registry 4.1.0", { licence: "MIT", begins: "MIT License" }]]);
+
 const readManifest = (folder) => JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
 
 /** `(MIT OR GPL-2.0) AND ISC`: one of an OR, all of an AND. */
@@ -37,7 +40,9 @@ for (let folder = queue.pop(); folder !== undefined; folder = queue.pop()) {
   if (seen.has(folder)) continue;
   seen.add(folder);
   const manifest = readManifest(folder);
-  const licence = licenceOf(manifest);
+  const byFile = BY_FILE.get(`${manifest.name} ${manifest.version}`);
+  const isAsFile = byFile !== undefined && readFileSync(join(folder, "LICENSE"), "utf8").startsWith(byFile.begins);
+  const licence = isAsFile ? byFile.licence : licenceOf(manifest);
   if (!isPermissive(licence)) problems.push(`${manifest.name} ${manifest.version}: ${licence}`);
   const optional = manifest.optionalDependencies ?? {};
   for (const name of Object.keys({ ...manifest.dependencies, ...optional })) {

@@ -48,7 +48,7 @@ export class ReplicatedCommitter implements TaskCommitter {
   #last: Checkpoint;
   #durable: Checkpoint;
   #position: number;
-  #acknowledged: Buffer[] = [];
+  readonly #acknowledged: Buffer[] = [];
 
   constructor(store: StateBackend, producer: TransactionalProducer, place: ReplicatedPlace, last: Checkpoint, position: number) {
     this.#producer = producer;

@@ -43,7 +43,7 @@ export class ClusterGroup {
   readonly #members = new Map<string, ClusterMember>();
   readonly #offsets = new Map<string, GroupPosition>();
   /** Transactions that hold offsets of this group which are not settled. */
-  readonly pending = new Set<{ readonly positions: ReadonlyMap<string, readonly GroupPosition[]> }>();
+  readonly pending: Set<{ readonly positions: ReadonlyMap<string, readonly GroupPosition[]> }> = new Set();
 
   constructor(name: string, now: () => number) {
     this.name = name;
