@@ -4,7 +4,7 @@
  *
  * `SEEDS=5,6 node ... cluster.test.ts` runs those schedules alone.
  */
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
@@ -94,7 +94,7 @@ class Run {
     const life = { dead: false };
     const name = `process ${this.processes.length}`;
     const say = (level: string) => (fields: object, message: string) => this.note(`${name} ${level} ${message} ${JSON.stringify(fields)}`);
-    const logger: Logger = { debug: say("debug"), info: say("info"), warn: say("warn"), error: say("error") } as Logger;
+    const logger: Logger = { debug: say("debug"), info: say("info"), warn: say("warn"), error: say("error") };
     const options = { log, connectors: [ofProcess(this.connector, life)], stateDir: dir, clock: this.clock, logger, createTopics: true, partitions: PARTITIONS, commitRecordsMax: 1 + Math.floor(this.random() * 40), commitIntervalMs: 20, sessionTimeoutMs: 1_000, changelogSweepBytesMin: 4_000, standbyReplicas: this.random() < 0.3 ? 1 : 0 };
     this.note(`${name} starts${dir === null ? "" : ` in ${dir.slice(this.root.length + 1)}`}`);
     const instance = await openInstance(topology, options);
@@ -164,7 +164,7 @@ class Run {
         // What the dead one had begun to write ends within this, and its folder is what a killed process leaves.
         await new Promise((resolve) => setTimeout(resolve, 40));
         const copy = join(this.root, `${++this.#folders}`);
-        cpSync(one.dir, copy, { recursive: true, filter: (path) => !path.endsWith("LOCK") });
+        if (existsSync(one.dir)) cpSync(one.dir, copy, { recursive: true, filter: (path) => !path.endsWith("LOCK") });
         await this.start(copy);
       }
       return;
@@ -278,8 +278,9 @@ async function schedule(t: Assert & { comment(text: string): void }, seed: numbe
   }
 }
 
+t.setTimeout(600_000);
 const seeds = process.env["SEEDS"]?.split(",").map(Number) ?? Array.from({ length: 12 }, (_, index) => 100 + index);
 
-t.test("processes that come, go, die, sleep and lose requests make what a plain loop makes", { timeout: 300_000 }, async (t) => {
+t.test("processes that come, go, die, sleep and lose requests make what a plain loop makes", { timeout: 600_000 }, async (t) => {
   for (const seed of seeds) await schedule(t, seed);
 });
