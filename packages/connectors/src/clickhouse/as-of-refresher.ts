@@ -14,9 +14,10 @@ export class AsOfRefresher {
   readonly #environment: SinkEnvironment;
   readonly #histories: readonly HistoryDeclaration[];
   readonly #tables: readonly AsOfTable[];
-  /** The greatest load time delivered; before the first refresh, by this process alone. */
+  /** The greatest load time known. */
   #watermark: EpochMs = 0;
-  #isWatermarkRead = false;
+  /** Whether something was delivered since the last refresh; if not, another process's deliveries may be what there is to look after. */
+  #hasDelivered = false;
   #running: Promise<void> = Promise.resolve();
 
   constructor(environment: SinkEnvironment, histories: readonly HistoryDeclaration[]) {
@@ -30,6 +31,7 @@ export class AsOfRefresher {
     if (!this.#histories.some((history) => history.table === table)) return;
     for (const asOf of this.#tables) if (asOf.source === table) await asOf.delivered(loadTimeMin);
     this.#watermark = Math.max(this.#watermark, loadTimeMax);
+    this.#hasDelivered = true;
   }
 
   /** Makes and corrects all snapshots that are due. Those of this history are looked at whatever is known of them: a process that died may have left notes. */
@@ -41,24 +43,23 @@ export class AsOfRefresher {
   }
 
   async #refreshAll(history: string): Promise<void> {
-    if (!this.#isWatermarkRead) {
-      const read = await this.#readWatermark();
-      this.#watermark = Math.max(this.#watermark, read);
-      this.#isWatermarkRead = true;
-    }
+    if (!this.#hasDelivered) this.#watermark = Math.max(this.#watermark, await this.#readWatermark());
+    this.#hasDelivered = false;
     for (const table of this.#tables) {
       if (table.source === history || table.mayBeDue(this.#watermark)) await table.refresh(this.#watermark);
     }
   }
 
+  /** The greatest load time in the histories, if it is above what is known: the index of load times tells quickly that it is not. */
   async #readWatermark(): Promise<EpochMs> {
     const { server, placement } = this.#environment;
     const q = qualifier(placement);
-    let watermark = 0;
+    let watermark = this.#watermark;
     for (const history of this.#histories) {
       const column = quoted(history.loadTime ?? "");
-      const [row] = await server.rows<{ ms: string }>(`SELECT toUnixTimestamp64Milli(max(${column})) AS ms FROM ${q(history.table)}`);
-      watermark = Math.max(watermark, Number(row?.ms ?? 0));
+      const query = `SELECT toUnixTimestamp64Milli(max(${column})) AS ms, count() AS n FROM ${q(history.table)} WHERE ${column} > fromUnixTimestamp64Milli({watermark:Int64}, 'UTC')`;
+      const [row] = await server.rows<{ ms: string; n: string }>(query, { watermark });
+      if (row !== undefined && row.n !== "0") watermark = Number(row.ms);
     }
     return watermark;
   }

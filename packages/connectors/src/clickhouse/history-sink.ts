@@ -5,10 +5,11 @@ import type { Claims } from "./claim.ts";
 import { type Placement, qualifier } from "./ddl.ts";
 import { type HistoryDeclaration, names } from "./declaration.ts";
 import { latestSelect } from "./history-objects.ts";
-import { literal, quoted, quotedList } from "./identifier.ts";
+import { quotedList } from "./identifier.ts";
 import { plainSettings, tokenSettings } from "./insert-settings.ts";
 import type { Locks } from "./lock.ts";
 import type { Permit } from "./permit.ts";
+import { RowWriter } from "./row-writer.ts";
 import type { Server } from "./server.ts";
 import { differenceCount, insertDifference } from "./window-repair.ts";
 
@@ -39,11 +40,8 @@ export class HistorySink implements Sink {
   readonly #declaration: HistoryDeclaration;
   readonly #environment: SinkEnvironment;
   readonly #refresher: AsOfRefresher;
-  /** `INSERT INTO ... SELECT ... FROM input(...)`, behind which a condition and the format come. */
-  readonly #insertFromInput: string;
   readonly #table: string;
-  /** The claims that this process holds, by task. */
-  readonly #permits = new Map<string, Permit>();
+  readonly #writer: RowWriter;
 
   constructor(declaration: HistoryDeclaration, environment: SinkEnvironment, refresher: AsOfRefresher) {
     this.#declaration = declaration;
@@ -51,20 +49,15 @@ export class HistorySink implements Sink {
     this.#refresher = refresher;
     const q = qualifier(environment.placement);
     this.#table = q(declaration.table);
-    const columns = quotedList(declaration.columns.map((column) => column.name));
-    const structure = literal(declaration.columns.map((column) => `${quoted(column.name)} ${column.type}`).join(", "));
-    this.#insertFromInput = `INSERT INTO ${this.#table} (${columns}) SELECT ${columns} FROM input(${structure})`;
+    this.#writer = new RowWriter(environment, declaration.table, declaration.columns);
   }
 
   async deliver(batch: SealedBatch, { uncertain }: DeliveryHint): Promise<void> {
     const { table } = this.#declaration;
-    const task = `${batch.topology}:${batch.task}`;
-    const permit = (uncertain ? undefined : this.#permits.get(task)) ?? (await this.#environment.claims.take(table, task));
-    // Only an insert that is known to have worked leaves the permit as it was.
-    this.#permits.delete(task);
-    if (uncertain) await this.#deliverUncertain(batch, permit);
-    else await this.#insertByToken(batch, permit);
-    this.#permits.set(task, permit);
+    await this.#writer.underClaim(batch, uncertain, async (permit) => {
+      if (uncertain) return this.#deliverUncertain(batch, permit);
+      await this.#writer.insert(batch, permit, tokenSettings(batch.token, this.#environment.placement.replicated));
+    });
     failpoint("clickhouse.after-insert");
     await this.#refresher.delivered(table, batch.loadTimeMin, batch.loadTimeMax);
   }
@@ -74,29 +67,22 @@ export class HistorySink implements Sink {
     await this.#refresher.refresh(this.#declaration.table);
   }
 
-  async #insertByToken(batch: SealedBatch, permit: Permit): Promise<void> {
-    const { server, placement } = this.#environment;
-    const query = `${this.#insertFromInput} WHERE ${permit.condition} FORMAT RowBinary`;
-    await server.insert(query, batch.bytes, this.#declaration.table, tokenSettings(batch.token, placement.replicated), permit.queryIdPrefix, permit.parameters);
-  }
-
   async #deliverUncertain(batch: SealedBatch, permit: Permit): Promise<void> {
     const { placement, logger } = this.#environment;
     const range = rangeCondition(batch.inputs, this.#declaration.identity);
-    const before = await this.#count(range);
     await this.#insertMissing(batch, range, permit);
-    const after = await this.#count(range);
+    const present = await this.#count(range);
     failpoint("clickhouse.after-verify");
     // With a TTL, rows may be gone as soon as they came. Rows of other batches may lie in the range too.
-    if (after < batch.rowCount && this.#declaration.ttl === null) {
-      throw new TopologyError("SINK_MISMATCH", `${batch.rowCount - after} of ${batch.rowCount} rows are not in the table after they were acknowledged`, {
+    if (present < batch.rowCount && this.#declaration.ttl === null) {
+      throw new TopologyError("SINK_MISMATCH", `${batch.rowCount - present} of ${batch.rowCount} rows are not in the table after they were acknowledged`, {
         place: `${placement.database}.${this.#declaration.table}`,
         cure: "it is tried again; if it stays, check that orderBy identifies a row and that no TTL removes what is still being delivered",
         retriable: true,
       });
     }
     const repaired = await this.#repairViews(range, permit);
-    logger.debug({ table: this.#declaration.table, token: batch.token, rows: batch.rowCount, before, after, repaired }, "uncertain batch verified");
+    logger.debug({ table: this.#declaration.table, token: batch.token, rows: batch.rowCount, repaired }, "uncertain batch verified");
   }
 
   /** How many rows of the range are there, each counted once. */
@@ -108,11 +94,9 @@ export class HistorySink implements Sink {
   }
 
   async #insertMissing(batch: SealedBatch, range: RangeCondition, permit: Permit): Promise<void> {
-    const { server, placement } = this.#environment;
-    const { identity, table } = this.#declaration;
-    const present = `SELECT ${identityTuple(identity)} FROM ${this.#table} WHERE ${range.where}`;
-    const query = `${this.#insertFromInput} WHERE ${identityTuple(identity)} NOT IN (${present}) AND ${permit.condition} FORMAT RowBinary`;
-    await server.insert(query, batch.bytes, table, plainSettings(placement.replicated), permit.queryIdPrefix, { ...range.parameters, ...permit.parameters });
+    const identity = identityTuple(this.#declaration.identity);
+    const where = `${identity} NOT IN (SELECT ${identity} FROM ${this.#table} WHERE ${range.where})`;
+    await this.#writer.insert(batch, permit, plainSettings(this.#environment.placement.replicated), { where, parameters: range.parameters });
   }
 
   async #repairViews(range: RangeCondition, permit: Permit): Promise<number> {

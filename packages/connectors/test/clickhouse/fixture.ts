@@ -59,15 +59,16 @@ export function seal<V>(spec: SinkSpec<V>, rows: readonly Placed<V>[], token?: s
     ranges.set(partition, { ...range, firstOffset: Math.min(range.firstOffset, offset), lastOffset: Math.max(range.lastOffset, offset) });
   }
   const bytes = writer.take();
+  const task = ranges.size === 1 ? `0_${[...ranges.keys()][0]}` : "0_0";
   const loadTimeMin = rows.reduce((least, row) => Math.min(least, row.loadTime), Number.POSITIVE_INFINITY);
   const loadTimeMax = rows.reduce((greatest, row) => Math.max(greatest, row.loadTime), 0);
   return {
-    token: token ?? `test:1:${spec.target}:0_0:${++sequence}:${hash("sha256", bytes, "hex")}`,
+    token: token ?? `test:1:${spec.target}:${task}:${++sequence}:${hash("sha256", bytes, "hex")}`,
     topology: "test",
     version: 1,
     connector: spec.connector,
     target: spec.target,
-    task: "0_0",
+    task,
     sequence,
     rowCount: rows.length,
     bytes,
