@@ -18,7 +18,6 @@ export const OFFSET_FETCH: OwnApi = { key: 9, version: 7, name: "OffsetFetch" };
 export const DESCRIBE_TRANSACTIONS: OwnApi = { key: 65, version: 0, name: "DescribeTransactions" };
 export const LIST_TRANSACTIONS: OwnApi = { key: 66, version: 0, name: "ListTransactions" };
 
-const UNKNOWN_SERVER_ERROR = -1;
 /** TRANSACTIONAL_ID_NOT_FOUND. */
 const NOT_FOUND = 105;
 
@@ -97,7 +96,7 @@ export function decodeDescribeTransactions(payload: Buffer): TransactionAnswer {
     reader.tags();
     return { errorCode, state, producerId, startedAt, partitions: partitions.flat() };
   });
-  return answer ?? { errorCode: NOT_FOUND, state: "", producerId: BigInt(UNKNOWN_SERVER_ERROR), startedAt: -1, partitions: [] };
+  return answer ?? { errorCode: NOT_FOUND, state: "", producerId: -1n, startedAt: -1, partitions: [] };
 }
 
 function flexible(payload: Buffer): ProtocolReader {

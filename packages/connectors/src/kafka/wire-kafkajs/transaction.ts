@@ -7,8 +7,6 @@ import {
 
 const GROUP_COORDINATOR = 0;
 const TRANSACTION_COORDINATOR = 1;
-/** CLUSTER_AUTHORIZATION_FAILED and the like: the list is for an alarm, and nobody is alarmed by what cannot be seen. */
-const NONE = 0;
 
 interface CoordinatorAnswer {
   readonly errorCode: number;
@@ -63,7 +61,7 @@ export function transactions({ ask, askOwn, knows }: KafkajsLink): Pick<
     listOpenTransactions: async () => {
       if (!knows(LIST_TRANSACTIONS)) return undefined;
       const answer = await askOwn(LIST_TRANSACTIONS, encodeListTransactions(), decodeListTransactions);
-      return answer.errorCode === NONE ? answer.transactions : undefined;
+      return answer.errorCode === 0 ? answer.transactions : undefined;
     },
     describeTransaction: async (transactionalId) => {
       if (!knows(DESCRIBE_TRANSACTIONS)) return undefined;

@@ -5,6 +5,7 @@ import type { PlatformaticLink } from "./connect.ts";
 const GROUP_COORDINATOR = 0;
 const TRANSACTION_COORDINATOR = 1;
 const UNKNOWN_SERVER_ERROR = -1;
+const TRANSACTIONAL_ID_NOT_FOUND = 105;
 const NO_EPOCH = -1;
 /** Offsets are committed for a group, not as one of its members. */
 const NO_GENERATION = -1;
@@ -64,7 +65,7 @@ export function transactions({ ask, knows, requests }: PlatformaticLink): Pick<
     describeTransaction: async (transactionalId) => {
       if (!knows(requests.describeTransactions)) return undefined;
       const [state] = (await ask(requests.describeTransactions, [[transactionalId]])).transactionStates;
-      if (state === undefined) return undefined;
+      if (state === undefined) return { errorCode: TRANSACTIONAL_ID_NOT_FOUND, state: "", producerId: -1n, startedAt: -1, partitions: [] };
       return {
         errorCode: state.errorCode,
         state: state.transactionState,

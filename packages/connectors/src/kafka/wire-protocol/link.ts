@@ -61,7 +61,10 @@ export class Link {
         reject(new WireError(`${this.#peer}: ${name}: the connection is closed`));
         return;
       }
-      const timer = setTimeout(() => this.close(`${name}: no answer within ${timeoutMs} ms`), timeoutMs);
+      // After a long synchronous stretch, or a stop of the process, the timer comes before the answer that is long there: what can be read is read first.
+      const timer = setTimeout(() => setImmediate(() => {
+        if (this.#pending.has(fail)) this.close(`${name}: no answer within ${timeoutMs} ms`);
+      }), timeoutMs);
       const settle = (): boolean => {
         clearTimeout(timer);
         return this.#pending.delete(fail);
