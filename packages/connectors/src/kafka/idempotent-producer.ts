@@ -2,6 +2,7 @@ import { ByteWriter, TopologyError, topicPartitionName, writeFrame } from "@iot-
 import type { ProducerRecord } from "@iot-topology/core";
 import { Deadline } from "./attempt.ts";
 import { encodeBatches } from "./batch-encoder.ts";
+import type { Purpose } from "./cluster.ts";
 import { type ProducerIdentity, Sequences, produceBatches, producerError } from "./produce.ts";
 import type { ProducerSettings } from "./producer-settings.ts";
 import type { Router } from "./request.ts";
@@ -13,6 +14,8 @@ export function framesOf(records: readonly ProducerRecord[]): Buffer {
   for (const record of records) writeFrame(writer, record);
   return writer.take();
 }
+
+const APPENDS: Purpose = "produce-0";
 
 interface Session {
   readonly identity: ProducerIdentity;
@@ -39,10 +42,9 @@ export class IdempotentProducer {
     const partitions = await partitionsOf(this.#router, topic, deadline);
     const encoded = encodeBatches(frames, { topic, partitions, recordCount, keyless: this.#rotation++ % partitions, batchBytesMax, codec });
     const session = await this.#begin(deadline);
+    const produce = { ...session, purpose: APPENDS, deadline, timeoutMs };
     const outcomes = await Promise.allSettled(
-      [...encoded].map(([partition, batches]) =>
-        this.#inTurn(topicPartitionName(topic, partition), () => produceBatches(this.#router, session.identity, session.sequences, batches, { topic, partition, deadline, timeoutMs })),
-      ),
+      [...encoded].map(([partition, batches]) => this.#inTurn(topicPartitionName(topic, partition), () => produceBatches(this.#router, [{ topic, partition, batches }], produce))),
     );
     const failed = outcomes.find((outcome) => outcome.status === "rejected");
     if (failed === undefined) return;

@@ -1,7 +1,7 @@
 /**
  * One commit is one Kafka transaction:
  *
- *   add partitions -> add offsets -> ( produce, a request a batch | commit offsets ) -> end
+ *   add partitions -> add offsets -> produce -> commit offsets -> end
  *
  * Which request may be made twice. An answer that says "not me", "not yet" is followed up: nothing was done. Where the answer is lost:
  *
@@ -15,8 +15,9 @@ import { TopologyError, failpoint, topicPartitionName } from "@iot-topology/core
 import type { GroupPosition, Transaction, TransactionResult, TransactionalProducer } from "@iot-topology/core";
 import { Deadline, untilAnswered } from "./attempt.ts";
 import { type OpenBatch, encodeBatches } from "./batch-encoder.ts";
+import type { Purpose } from "./cluster.ts";
 import { errorAction, topicNotFound } from "./error-code.ts";
-import { type ProducerIdentity, Sequences, produceBatches, producerError } from "./produce.ts";
+import { type PartitionBatches, type ProducerIdentity, Sequences, produceBatches, producerError } from "./produce.ts";
 import type { ProducerSettings } from "./producer-settings.ts";
 import type { Router } from "./request.ts";
 import type { WireConnection, WirePartitionError } from "./wire.ts";
@@ -33,11 +34,10 @@ export async function openTransactionalProducer(router: Router, settings: Produc
   return new KafkaProducer(router, settings, { transactionalId, producerId: answer.producerId, epoch: answer.producerEpoch });
 }
 
-interface PartitionBatches {
-  readonly topic: string;
-  readonly partition: number;
-  readonly batches: readonly OpenBatch[];
-}
+/** A broker answers a connection's requests one after the other, each only when the replicas have it: producers share a few connections side by side. */
+const LANES = 4;
+let lanes = 0;
+const nextLane = (): Purpose => `produce-${lanes++ % LANES}`;
 
 class KafkaProducer implements TransactionalProducer {
   readonly transactionalId: string;
@@ -46,6 +46,7 @@ class KafkaProducer implements TransactionalProducer {
   readonly #identity: ProducerIdentity;
   readonly #producer: { readonly transactionalId: string; readonly producerId: bigint; readonly producerEpoch: number };
   readonly #sequences = new Sequences();
+  readonly #purpose: Purpose = nextLane();
   #rotation = 0;
   #state: "ready" | "committing" | "finished" = "ready";
 
@@ -62,39 +63,29 @@ class KafkaProducer implements TransactionalProducer {
       throw new TopologyError("KAFKA_REFUSED", this.#state === "finished" ? "the producer is finished" : "a commit is under way", { place: this.transactionalId, cure: "open a new producer", retriable: this.#state === "finished" });
     }
     this.#state = "committing";
-    const stop = new AbortController();
     try {
-      const result = await this.#commit(transaction, new Deadline(this.#settings.deadlineMs), stop);
+      const result = await this.#commit(transaction, new Deadline(this.#settings.deadlineMs));
       this.#state = "ready";
       return result;
     } catch (error) {
       this.#state = "finished";
-      stop.abort(error);
       throw error;
     }
   }
 
-  async #commit(transaction: Transaction, deadline: Deadline, stop: AbortController): Promise<TransactionResult> {
+  async #commit(transaction: Transaction, deadline: Deadline): Promise<TransactionResult> {
     failpoint("kafka.txn.before-begin");
     const parts = await this.#encode(transaction, deadline);
-    const nextOffsets = new Map<string, number>();
-    if (parts.length === 0 && transaction.positions.length === 0) return { nextOffsets };
+    if (parts.length === 0 && transaction.positions.length === 0) return { nextOffsets: new Map() };
     if (parts.length > 0) await this.#addPartitions(parts, deadline);
     failpoint("kafka.txn.after-add-partitions");
     if (transaction.positions.length > 0) await this.#addOffsets(transaction.group, deadline);
     failpoint("kafka.txn.after-add-offsets");
-    const work = [
-      ...parts.map(async ({ topic, partition, batches }) => {
-        const options = { topic, partition, deadline, signal: stop.signal, timeoutMs: this.#settings.replicationTimeoutMs };
-        nextOffsets.set(topicPartitionName(topic, partition), await produceBatches(this.#router, this.#identity, this.#sequences, batches, options));
-      }),
-      this.#commitOffsets(transaction.group, transaction.positions, deadline, stop.signal),
-    ];
-    // What fails first ends the others, and nothing of them goes on behind a rejection.
-    for (const part of work) part.catch((error: unknown) => stop.abort(error));
-    const outcomes = await Promise.allSettled(work);
-    if (stop.signal.aborted || outcomes.some(({ status }) => status === "rejected")) throw stop.signal.reason;
+    const produce = { identity: this.#identity, sequences: this.#sequences, purpose: this.#purpose, deadline, timeoutMs: this.#settings.replicationTimeoutMs };
+    const nextOffsets = parts.length === 0 ? new Map<string, number>() : await produceBatches(this.#router, parts, produce);
     failpoint("kafka.txn.after-produce");
+    // Behind the records, not beside them: a broker that leads a partition and the group refuses one of two requests of a producer at a time.
+    await this.#commitOffsets(transaction.group, transaction.positions, deadline);
     failpoint("kafka.txn.after-offset-commit");
     failpoint("kafka.txn.before-end");
     await this.#end(deadline);
@@ -133,11 +124,11 @@ class KafkaProducer implements TransactionalProducer {
     this.#check(what, answer.errorCode);
   }
 
-  async #commitOffsets(group: string, positions: readonly GroupPosition[], deadline: Deadline, signal: AbortSignal): Promise<void> {
+  async #commitOffsets(group: string, positions: readonly GroupPosition[], deadline: Deadline): Promise<void> {
     if (positions.length === 0) return;
     const request = { ...this.#producer, group, positions: positions.map(({ topic, partition, offset, metadata }) => ({ topic, partition, offset, metadata: metadata ?? "" })) };
     const what = "committing offsets";
-    const options = { what, place: group, deadline, signal, isOnce: true };
+    const options = { what, place: group, deadline, isOnce: true };
     const answer = await this.#router.atCoordinator("group", group, options, (connection) => connection.txnOffsetCommit(request), decisiveCode);
     this.#check(what, decisiveCode(answer));
   }

@@ -80,10 +80,16 @@ export interface WireFetchedPartition {
   readonly records: Buffer;
 }
 
+export interface WireBatch {
+  readonly topic: string;
+  readonly partition: number;
+  readonly batch: Uint8Array;
+}
+
 /** A connection to one broker. Requests may overlap; answers come in order. `errorCode` is Kafka's (0: none). Offsets are numbers, safe to 2^53. */
 export interface WireConnection {
   readonly isOpen: boolean;
-  /** Called once, when the connection is gone for whatever reason. */
+  /** Called once, when the connection is gone for whatever reason; soon, if it is gone already. A request whose time is over ends its connection. */
   onClose(listener: () => void): void;
   close(): Promise<void>;
 
@@ -91,8 +97,8 @@ export interface WireConnection {
   metadata(topics: readonly string[] | null): Promise<WireMetadata>;
   findCoordinator(request: { readonly key: string; readonly type: "group" | "transaction" }): Promise<{ readonly errorCode: number; readonly nodeId: number; readonly host: string; readonly port: number }>;
 
-  /** Appends one ready-made record batch (format v2) to one partition, acks = all. */
-  produce(request: { readonly transactionalId: string | null; readonly topic: string; readonly partition: number; readonly batch: Uint8Array; readonly timeoutMs: number }): Promise<{ readonly errorCode: number; readonly baseOffset: number }>;
+  /** Appends ready-made record batches (format v2), at most one a partition, acks = all. Each partition has an answer of its own; one that the broker left out has none. */
+  produce(request: { readonly transactionalId: string | null; readonly timeoutMs: number; readonly batches: readonly WireBatch[] }): Promise<readonly (WirePartitionError & { readonly baseOffset: number })[]>;
   /** Isolation level read_committed. */
   fetch(request: {
     readonly maxWaitMs: number;
@@ -101,7 +107,7 @@ export interface WireConnection {
     readonly partitions: readonly { readonly topic: string; readonly partition: number; readonly offset: number; readonly maxBytes: number }[];
     readonly rackId?: string;
   }): Promise<{ readonly errorCode: number; readonly partitions: readonly WireFetchedPartition[] }>;
-  /** -1: the last stable offset (read_committed), -2: the first offset, otherwise the first offset at or behind the timestamp. */
+  /** -1: the last stable offset (read_committed), -2: the first offset, otherwise the first offset at or behind the timestamp, -1 if none. A partition once a request: brokers refuse it twice. */
   listOffsets(partitions: readonly { readonly topic: string; readonly partition: number; readonly timestamp: number }[]): Promise<readonly (WirePartitionError & { readonly offset: number })[]>;
   deleteRecords(partitions: readonly { readonly topic: string; readonly partition: number; readonly offset: number }[], timeoutMs: number): Promise<readonly WirePartitionError[]>;
 
@@ -147,7 +153,7 @@ export interface WireConnection {
   createPartitions(request: { readonly topic: string; readonly total: number; readonly timeoutMs: number }): Promise<{ readonly errorCode: number; readonly message: string | null }>;
   deleteTopics(topics: readonly string[], timeoutMs: number): Promise<readonly { readonly topic: string; readonly errorCode: number }[]>;
   describeTopicConfigs(topics: readonly string[]): Promise<readonly { readonly topic: string; readonly errorCode: number; readonly config: Readonly<Record<string, string>> }[]>;
-  /** ListTransactions with the state Ongoing; `undefined` where the library or the broker cannot. */
+  /** Open transactions that this broker coordinates; `undefined` where it cannot or may not tell. */
   listOpenTransactions(): Promise<readonly { readonly transactionalId: string; readonly producerId: bigint }[] | undefined>;
   describeTransaction(transactionalId: string): Promise<{ readonly errorCode: number; readonly state: string; readonly producerId: bigint; readonly startedAt: number; readonly partitions: readonly { readonly topic: string; readonly partition: number }[] } | undefined>;
 }

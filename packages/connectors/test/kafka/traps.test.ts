@@ -81,8 +81,8 @@ t.test("transactions one behind the other wait for the coordinator in small step
     t.equal(failures, 0);
     const [addPartitions = 0, addOffsets = 0, offsetCommits = 0, produces = 0, ends = 0, inits = 0] = count().map((after, index) => after - (before[index] ?? 0));
     t.ok(addPartitions >= 100 && addPartitions < 700, `${client}: ${addPartitions} requests to add partitions: the first of a transaction waits for the end of the one before`);
-    t.same([offsetCommits, produces, ends], [100, 400, 100], `${client}: one request each, and one a partition`);
-    t.ok(addOffsets >= 100 && addOffsets < 120, `${client}: ${addOffsets} to add offsets`);
+    t.same([addOffsets, offsetCommits, ends], [100, 100, 100], `${client}: one request each`);
+    t.ok(produces >= 100 && produces < 105, `${client}: ${produces} with records for four partitions: none is refused for another's sake`);
     t.ok(inits < 30, `${client}: ${inits} to open the producer`);
     await log.close();
   }

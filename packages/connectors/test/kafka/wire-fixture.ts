@@ -26,6 +26,14 @@ export async function settled<Answer>(ask: () => Promise<Answer>, codes: (answer
 export const codeOf = (answer: { readonly errorCode: number }): readonly number[] => [answer.errorCode];
 export const codesOf = (answers: readonly { readonly errorCode: number }[]): readonly number[] => answers.map(({ errorCode }) => errorCode);
 
+/** One batch for one partition. */
+export async function produceOne(connection: WireConnection, request: { readonly transactionalId: string | null; readonly topic: string; readonly partition: number; readonly batch: Uint8Array; readonly timeoutMs: number }): Promise<{ readonly errorCode: number; readonly baseOffset: number }> {
+  const { transactionalId, timeoutMs, ...batch } = request;
+  const [answer, ...more] = await connection.produce({ transactionalId, timeoutMs, batches: [batch] });
+  if (answer === undefined || more.length > 0 || answer.topic !== batch.topic || answer.partition !== batch.partition) throw new Error(`answers of ${more.length + 1} partitions, and one was due`);
+  return { errorCode: answer.errorCode, baseOffset: answer.baseOffset };
+}
+
 export function addressOf(broker: string): WireAddress {
   const colon = broker.lastIndexOf(":");
   return { host: broker.slice(0, colon), port: Number(broker.slice(colon + 1)) };

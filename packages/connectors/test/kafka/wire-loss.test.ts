@@ -7,7 +7,7 @@ import { kafkaBrokers } from "../../../../test/kafka/kafka-brokers.ts";
 import type { KafkaBrokers } from "../../../../test/kafka/kafka-brokers.ts";
 import { WireError } from "../../src/kafka/wire.ts";
 import type { WireConnection } from "../../src/kafka/wire.ts";
-import { addressOf, codeOf, codesOf, recordBatch, settled, silentProxy, wireCluster, wireOptions, wires } from "./wire-fixture.ts";
+import { addressOf, codeOf, codesOf, produceOne, recordBatch, settled, silentProxy, wireCluster, wireOptions, wires } from "./wire-fixture.ts";
 
 t.setTimeout(180_000);
 
@@ -32,8 +32,8 @@ async function failureOf(request: Promise<unknown>): Promise<WireError> {
   throw new Error("a request without an answer did not end with a WireError", { cause: failure });
 }
 
-function produceOne(connection: WireConnection, topic: string): ReturnType<WireConnection["produce"]> {
-  return connection.produce({ transactionalId: null, topic, partition: 0, batch: recordBatch([Buffer.from("x")]), timeoutMs: TIMEOUT_MS });
+function produceTo(connection: WireConnection, topic: string): ReturnType<typeof produceOne> {
+  return produceOne(connection, { transactionalId: null, topic, partition: 0, batch: recordBatch([Buffer.from("x")]), timeoutMs: TIMEOUT_MS });
 }
 
 for (const at of ["reply", "request"] as const) {
@@ -51,7 +51,7 @@ for (const at of ["reply", "request"] as const) {
     t.ok(connection.isOpen);
     proxy.arm({ apiKey: apiKeys.produce, at });
     const behind: Promise<unknown>[] = [];
-    const lost = await failureOf(Promise.all([produceOne(connection, topic), ...Array.from({ length: 3 }, () => {
+    const lost = await failureOf(Promise.all([produceTo(connection, topic), ...Array.from({ length: 3 }, () => {
       const request = connection.metadata(null);
       behind.push(failureOf(request));
       return request;
@@ -154,11 +154,11 @@ void t.test("a broker that is not in charge says so", async (t) => {
     t.same(codesOf(await any.createTopics({ topics: [{ topic, partitions: 1, replicationFactor: 1, config: {} }], timeoutMs: TIMEOUT_MS })), [0]);
     const leader = await leaderOf(topic);
     await settled(() => leader.listOffsets([{ topic, partition: 0, timestamp: -1 }]), codesOf);
-    t.same(await produceOne(leader, topic), { errorCode: 0, baseOffset: 0 }, wire.name);
+    t.same(await produceTo(leader, topic), { errorCode: 0, baseOffset: 0 }, wire.name);
     const metadata = await settled(() => any.metadata([topic]), ({ topics }) => codesOf(topics));
     const follower = metadata.brokers.find(({ nodeId }) => nodeId !== metadata.topics[0]?.partitions[0]?.leader);
     const elsewhere = await connectTo(follower ?? addressOf(""));
-    t.equal((await settled(async () => await produceOne(elsewhere, topic), ({ errorCode }) => errorCode === 3 ? [3] : [])).errorCode, 6, "NOT_LEADER_OR_FOLLOWER");
+    t.equal((await settled(async () => await produceTo(elsewhere, topic), ({ errorCode }) => errorCode === 3 ? [3] : [])).errorCode, 6, "NOT_LEADER_OR_FOLLOWER");
     t.same(codesOf(await elsewhere.listOffsets([{ topic, partition: 0, timestamp: -1 }])), [6]);
     const fetched = await elsewhere.fetch({ maxWaitMs: 10, minBytes: 1, maxBytes: 1_000, partitions: [{ topic, partition: 0, offset: 0, maxBytes: 1_000 }] });
     t.same(codesOf(fetched.partitions), [6]);

@@ -3,7 +3,7 @@ import t from "tap";
 import { kafkaBrokers } from "../../../../test/kafka/kafka-brokers.ts";
 import type { KafkaBrokers } from "../../../../test/kafka/kafka-brokers.ts";
 import type { WireMember } from "../../src/kafka/wire.ts";
-import { codeOf, codesOf, recordBatch, settled, unstamped, wireCluster, wires } from "./wire-fixture.ts";
+import { codeOf, codesOf, produceOne, recordBatch, settled, unstamped, wireCluster, wires } from "./wire-fixture.ts";
 
 t.setTimeout(180_000);
 
@@ -77,7 +77,7 @@ each("ready-made batches go in and come out as they are", async (t, wire, kafka)
   const batches = [text("one", "two"), text("three"), text("")];
   const offsets: number[] = [];
   for (const batch of batches) {
-    const produced = await leader.produce({ transactionalId: null, topic, partition: 0, batch, timeoutMs: TIMEOUT_MS });
+    const produced = await produceOne(leader, { transactionalId: null, topic, partition: 0, batch, timeoutMs: TIMEOUT_MS });
     t.equal(produced.errorCode, 0);
     offsets.push(produced.baseOffset);
   }
@@ -114,7 +114,7 @@ each("what is unknown, damaged or too large is answered with its code", async (t
   const [topic, missing] = [kafka.name("wire-refused"), kafka.name("wire-missing")];
   await createTopic(topic, 1, { "max.message.bytes": "2000" });
   const leader = await leaderOf(topic);
-  const produce = (to: string, batch: Buffer, partition = 0) => leader.produce({ transactionalId: null, topic: to, partition, batch, timeoutMs: TIMEOUT_MS });
+  const produce = (to: string, batch: Buffer, partition = 0) => produceOne(leader, { transactionalId: null, topic: to, partition, batch, timeoutMs: TIMEOUT_MS });
   t.same(await produce(missing, text("x")), { errorCode: 3, baseOffset: -1 }, "UNKNOWN_TOPIC_OR_PARTITION");
   t.equal((await produce(topic, text("x"), 5)).errorCode, 3);
   const damaged = text("damaged");
@@ -139,10 +139,10 @@ each("a batch of 900 KB goes in and comes out", async (t, wire, kafka) => {
   const leader = await leaderOf(topic);
   const batch = recordBatch(Array.from({ length: 900 }, (_, index) => Buffer.alloc(1_000, index % 251)));
   t.ok(batch.length > 900_000);
-  t.same(await leader.produce({ transactionalId: null, topic, partition: 0, batch, timeoutMs: TIMEOUT_MS }), { errorCode: 0, baseOffset: 0 });
+  t.same(await produceOne(leader, { transactionalId: null, topic, partition: 0, batch, timeoutMs: TIMEOUT_MS }), { errorCode: 0, baseOffset: 0 });
   const bytes = new Uint8Array(batch.length + 20).fill(7);
   bytes.set(batch, 20);
-  t.same(await leader.produce({ transactionalId: null, topic, partition: 0, batch: bytes.subarray(20), timeoutMs: TIMEOUT_MS }), { errorCode: 0, baseOffset: 900 }, "a view into a larger array too");
+  t.same(await produceOne(leader, { transactionalId: null, topic, partition: 0, batch: bytes.subarray(20), timeoutMs: TIMEOUT_MS }), { errorCode: 0, baseOffset: 900 }, "a view into a larger array too");
   const fetched = await leader.fetch({ maxWaitMs: 5_000, minBytes: 1, maxBytes: 4 << 20, partitions: [{ topic, partition: 0, offset: 0, maxBytes: 4 << 20 }] });
   const { records } = fetched.partitions[0] ?? { records: Buffer.alloc(0) };
   t.equal(records.length, 2 * batch.length);
@@ -166,7 +166,7 @@ each("a transaction is seen while it is open, and its end decides", async (t, wi
     t.same(await settled(() => coordinator.addPartitionsToTxn({ ...producer, partitions: [{ topic, partition: 0 }] }), codesOf), [{ topic, partition: 0, errorCode: 0 }]);
     const batch = recordBatch([Buffer.from(value)], { ...producer, firstSequence });
     firstSequence += 1;
-    return await leader.produce({ transactionalId, topic, partition: 0, batch, timeoutMs: TIMEOUT_MS });
+    return await produceOne(leader, { transactionalId, topic, partition: 0, batch, timeoutMs: TIMEOUT_MS });
   };
   const read = async (offset: number) => (await leader.fetch({ maxWaitMs: 100, minBytes: 1, maxBytes: 1 << 20, partitions: [{ topic, partition: 0, offset, maxBytes: 1 << 20 }] })).partitions[0];
 
@@ -203,14 +203,14 @@ each("a newer producer with the same id fences the older in every request", asyn
   const old = { transactionalId, ...(await init()) };
   const partitions = [{ topic, partition: 0 }];
   t.same(codesOf(await settled(() => coordinator.addPartitionsToTxn({ ...old, partitions }), codesOf)), [0]);
-  t.equal((await leader.produce({ transactionalId, topic, partition: 0, batch: recordBatch([Buffer.from("a")], { ...old, firstSequence: 0 }), timeoutMs: TIMEOUT_MS })).errorCode, 0);
+  t.equal((await produceOne(leader, { transactionalId, topic, partition: 0, batch: recordBatch([Buffer.from("a")], { ...old, firstSequence: 0 }), timeoutMs: TIMEOUT_MS })).errorCode, 0);
   t.match(await init(), { errorCode: 0, producerId: old.producerId }, "which ends what was open");
   const codes = [
     ...codesOf(await coordinator.addPartitionsToTxn({ ...old, partitions })),
     (await coordinator.addOffsetsToTxn({ ...old, group })).errorCode,
     ...codesOf(await groupCoordinator.txnOffsetCommit({ ...old, group, positions: [{ topic, partition: 0, offset: 1, metadata: null }] })),
     (await coordinator.endTxn({ ...old, commit: true })).errorCode,
-    (await leader.produce({ transactionalId, topic, partition: 0, batch: recordBatch([Buffer.from("b")], { ...old, firstSequence: 1 }), timeoutMs: TIMEOUT_MS })).errorCode,
+    (await produceOne(leader, { transactionalId, topic, partition: 0, batch: recordBatch([Buffer.from("b")], { ...old, firstSequence: 1 }), timeoutMs: TIMEOUT_MS })).errorCode,
   ];
   t.equal(codes.length, 5);
   t.ok(codes.every((code) => PRODUCER_FENCED.includes(code) || code === 0 || code === 48), codes.join(" "));
@@ -283,7 +283,7 @@ each("requests overlap, and each gets its own answer", async (t, wire, kafka) =>
   const topic = kafka.name("wire-overlap");
   await createTopic(topic, 1);
   const leader = await leaderOf(topic);
-  const produced = Array.from({ length: 100 }, (_, index) => leader.produce({ transactionalId: null, topic, partition: 0, batch: text(`record ${index}`), timeoutMs: TIMEOUT_MS }));
+  const produced = Array.from({ length: 100 }, (_, index) => produceOne(leader, { transactionalId: null, topic, partition: 0, batch: text(`record ${index}`), timeoutMs: TIMEOUT_MS }));
   const asked = Array.from({ length: 100 }, (_, index) => leader.metadata([`${topic}-${index}`]));
   t.same((await Promise.all(produced)).map(({ baseOffset }) => baseOffset), Array.from({ length: 100 }, (_, index) => index), "in the order of sending");
   t.same((await Promise.all(asked)).map(({ topics }) => topics[0]?.topic), Array.from({ length: 100 }, (_, index) => `${topic}-${index}`));

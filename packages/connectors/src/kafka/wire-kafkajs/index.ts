@@ -1,5 +1,5 @@
 import type { Wire, WireConnection } from "../wire.ts";
-import { decodeFetch, decodeProduce, encodeFetch, encodeProduceHead, FETCH, PRODUCE } from "../wire-protocol/records.ts";
+import { decodeFetch, decodeProduce, encodeFetch, encodeProduce, FETCH, PRODUCE } from "../wire-protocol/records.ts";
 import { administration } from "./administration.ts";
 import { connectKafkajs } from "./connect.ts";
 import type { KafkajsLink } from "./connect.ts";
@@ -27,7 +27,7 @@ function connectionOf(kafkajs: KafkajsLink): WireConnection {
     onClose: (listener) => link.onClose(listener),
     close: async () => link.close("closed"),
     produce: (request) => {
-      const body = Buffer.concat([encodeProduceHead(request), request.batch]);
+      const body = Buffer.concat(encodeProduce(request));
       return kafkajs.askOwn(PRODUCE, body, decodeProduce, Math.max(requestTimeoutMs, request.timeoutMs + ANSWER_MARGIN_MS));
     },
     fetch: (request) => kafkajs.askOwn(FETCH, encodeFetch(request), decodeFetch, requestTimeoutMs + request.maxWaitMs),

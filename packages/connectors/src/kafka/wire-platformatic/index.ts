@@ -1,5 +1,5 @@
 import type { Wire, WireConnection } from "../wire.ts";
-import { decodeFetch, decodeProduce, encodeFetch, encodeProduceHead, FETCH, PRODUCE } from "../wire-protocol/records.ts";
+import { decodeFetch, decodeProduce, encodeFetch, encodeProduce, FETCH, PRODUCE } from "../wire-protocol/records.ts";
 import { administration } from "./administration.ts";
 import { connectPlatformatic } from "./connect.ts";
 import type { PlatformaticLink } from "./connect.ts";
@@ -26,11 +26,7 @@ function connectionOf(platformatic: PlatformaticLink): WireConnection {
     },
     onClose: (listener) => link.onClose(listener),
     close: async () => link.close("closed"),
-    produce: (request) => {
-      const { buffer, byteOffset, byteLength } = request.batch;
-      const body = [encodeProduceHead(request), Buffer.from(buffer, byteOffset, byteLength)];
-      return platformatic.askOwn(PRODUCE, body, decodeProduce, Math.max(requestTimeoutMs, request.timeoutMs + ANSWER_MARGIN_MS));
-    },
+    produce: (request) => platformatic.askOwn(PRODUCE, encodeProduce(request), decodeProduce, Math.max(requestTimeoutMs, request.timeoutMs + ANSWER_MARGIN_MS)),
     fetch: (request) => platformatic.askOwn(FETCH, [encodeFetch(request)], decodeFetch, requestTimeoutMs + request.maxWaitMs),
     ...topics(platformatic),
     ...transactions(platformatic),

@@ -19,26 +19,34 @@ type FetchAnswer = Awaited<ReturnType<WireConnection["fetch"]>>;
 const ACKS_ALL = -1;
 const READ_COMMITTED = 1;
 const NO_EPOCH = -1;
-const UNKNOWN_SERVER_ERROR = -1;
 
-/** What stands before the batch in a Produce request; the batch ends it. */
-export function encodeProduceHead({ transactionalId, timeoutMs, topic, partition, batch }: ProduceRequest): Buffer {
-  return new ProtocolWriter().string(transactionalId).int16(ACKS_ALL).int32(timeoutMs).int32(1).string(topic).int32(1).int32(partition).int32(batch.length).bytes;
+/** A Produce request in parts: what it says of the batches is written between them, so that none is copied. */
+export function encodeProduce({ transactionalId, timeoutMs, batches }: ProduceRequest): Buffer[] {
+  const topics = groupByTopic(batches);
+  const parts: Buffer[] = [];
+  let head = new ProtocolWriter().string(transactionalId).int16(ACKS_ALL).int32(timeoutMs).int32(topics.length);
+  for (const { topic, items } of topics) {
+    head.string(topic).int32(items.length);
+    for (const { partition, batch } of items) {
+      parts.push(head.int32(partition).int32(batch.length).bytes, Buffer.from(batch.buffer, batch.byteOffset, batch.byteLength));
+      head = new ProtocolWriter();
+    }
+  }
+  return parts;
 }
 
 export function decodeProduce(payload: Buffer): ProduceAnswer {
   const reader = new ProtocolReader(payload);
   const answers = reader.array(() => {
-    reader.string();
+    const topic = reader.string() ?? "";
     return reader.array(() => {
-      reader.int32();
-      const answer = { errorCode: reader.int16(), baseOffset: reader.long() };
+      const answer = { topic, partition: reader.int32(), errorCode: reader.int16(), baseOffset: reader.long() };
       reader.long();
       reader.long();
       return answer;
     });
   });
-  return answers[0]?.[0] ?? { errorCode: UNKNOWN_SERVER_ERROR, baseOffset: -1 };
+  return answers.flat();
 }
 
 export function encodeFetch({ maxWaitMs, minBytes, maxBytes, partitions, rackId }: FetchRequest): Buffer {
