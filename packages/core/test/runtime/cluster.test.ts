@@ -54,6 +54,19 @@ function ofProcess(connector: CollectConnector, life: { readonly dead: boolean }
   return { ...connector, open: async (context, specs) => (await connector.open(context, specs)).map(gated) };
 }
 
+/** The folder that a killed process leaves: what the dead one in this process had begun to write ends first. */
+async function copyFolder(from: string, to: string): Promise<void> {
+  for (let tries = 1; existsSync(from); tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    try {
+      return cpSync(from, to, { recursive: true, filter: (path) => !path.endsWith("LOCK") });
+    } catch (error) {
+      rmSync(to, { recursive: true, force: true });
+      if (tries === 20) throw error;
+    }
+  }
+}
+
 class Run {
   readonly seed: number;
   readonly random: () => number;
@@ -161,10 +174,8 @@ class Run {
     if (dice < 0.94) {
       this.kill(one);
       if (one.dir !== null && this.random() < 0.6) {
-        // What the dead one had begun to write ends within this, and its folder is what a killed process leaves.
-        await new Promise((resolve) => setTimeout(resolve, 40));
         const copy = join(this.root, `${++this.#folders}`);
-        if (existsSync(one.dir)) cpSync(one.dir, copy, { recursive: true, filter: (path) => !path.endsWith("LOCK") });
+        await copyFolder(one.dir, copy);
         await this.start(copy);
       }
       return;
@@ -237,7 +248,7 @@ function check(t: Assert, run: Run, label: string): void {
   t.same(new Map([...last].sort()), new Map([...totals].sort()), `${label}: the last row of each site is the model's`);
 }
 
-async function schedule(t: Assert & { comment(text: string): void }, seed: number): Promise<void> {
+async function schedule(t: Assert & { passing(): boolean }, seed: number): Promise<void> {
   const run = new Run(seed);
   const label = `seed ${seed}`;
   const guard = setTimeout(() => {
@@ -268,7 +279,7 @@ async function schedule(t: Assert & { comment(text: string): void }, seed: numbe
     }
     await run.end();
     t.same(run.failures, [], `${label}: no process failed for good`);
-    if (process.env["TRACE"] !== undefined) process.stderr.write(`${run.trace.join("\n")}\n`);
+    if (process.env["TRACE"] !== undefined || !t.passing()) process.stderr.write(`${run.trace.join("\n")}\n`);
   } catch (error) {
     process.stderr.write(`${label}\n${run.trace.slice(-80).join("\n")}\n`);
     throw error;
