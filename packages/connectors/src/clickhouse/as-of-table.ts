@@ -89,7 +89,7 @@ export class AsOfTable {
         this.#edgeSeen = due.upTo;
       }
     } finally {
-      await lock.release().catch(() => {});
+      await lock.release();
     }
   }
 

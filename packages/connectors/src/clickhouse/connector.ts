@@ -77,8 +77,21 @@ class ClickHouseConnector implements SinkConnector {
 
   async open(context: SinkContext, specs: readonly SinkSpec<never>[]): Promise<readonly Sink[]> {
     const logger = this.#options.logger ?? context.logger;
-    await this.#connect(logger);
     const declarations = declarationsOf(specs);
+    const deadline = Date.now() + (this.#options.startTimeoutMs ?? START_TIMEOUT_MS);
+    for (;;) {
+      try {
+        await this.#connect(logger);
+        return await this.#open(declarations, logger);
+      } catch (error) {
+        if (!(error instanceof TopologyError) || !error.retriable || Date.now() > deadline) throw error;
+        logger.warn({ url: this.#server.url, code: error.code, error: error.message }, "making the tables was cut off, and is tried again");
+        await new Promise((resolve) => setTimeout(resolve, 250));
+      }
+    }
+  }
+
+  async #open(declarations: readonly Declaration[], logger: Logger): Promise<readonly Sink[]> {
     await this.#server.command(createDatabase(this.#placement), this.#options.database);
     const locks = new Locks(this.#server, this.#placement, logger);
     const claims = new Claims(this.#server, this.#placement, locks);

@@ -132,7 +132,8 @@ export class Locks {
         const [row] = await this.#server.rows<{ held: number }>(`SELECT ${condition} AS held`, parameters);
         if (row?.held !== 1) throw fenced(scope);
       },
-      release: () => this.#end(scope, holder),
+      // Where it fails, the lease ends the lock a little later; what the work said matters more.
+      release: () => this.#end(scope, holder).catch((error: unknown) => this.#logger.warn({ scope, error: String(error) }, "a lock could not be given back")),
     };
   }
 
