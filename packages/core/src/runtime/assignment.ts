@@ -2,7 +2,8 @@
  * Which member runs which task. A pure function of what the members say, called on the group's leader:
  *
  *   1 balance     every member gets as many tasks as the others, or one fewer
- *   2 stay        a task stays where it runs, then goes where its state is, as far as balance allows
+ *   2 stay        a task stays where it runs, then goes where its state is, as far as balance allows; where a member must give some up, it keeps some of each
+ *                 part, since the parts of a topology differ in work
  *   3 hand over   a task that another member still runs is given to nobody first: its owner commits, closes it and asks for the next generation, so that
  *                 only tasks that move stand still
  *   4 standby     copies go to members that hold state of the task, then to those with the fewest
@@ -53,6 +54,14 @@ function compare(task: string, a: Load, b: Load): number {
   return state || sameParts(a, task) - sameParts(b, task) || a.tasks.length - b.tasks.length || (a.member.memberId < b.member.memberId ? -1 : 1);
 }
 
+/** How many tasks of each part are a member's share. */
+function partShares(tasks: readonly string[], memberCount: number): Map<string, number> {
+  const shares = new Map<string, number>();
+  for (const task of tasks) shares.set(partOf(task), (shares.get(partOf(task)) ?? 0) + 1);
+  for (const [part, count] of shares) shares.set(part, Math.ceil(count / memberCount));
+  return shares;
+}
+
 /** Who runs each task now; a task that two members claim (one is a zombie) belongs to nobody. */
 function owners(members: readonly AssignmentMember[]): Map<string, string> {
   const owner = new Map<string, string>();
@@ -82,9 +91,17 @@ export function assignTasks(tasks: readonly string[], given: readonly Assignment
     if (load.tasks.length === least) spare--;
     load.tasks.push(task);
   };
+  const shares = partShares(tasks, loads.length);
+  const beyondShare: string[] = [];
   for (const task of tasks) {
     const load = byId.get(owner.get(task) ?? "");
-    if (load !== undefined && takes(load)) give(load, task);
+    if (load === undefined || !takes(load)) free.push(task);
+    else if (sameParts(load, task) >= (shares.get(partOf(task)) as number)) beyondShare.push(task);
+    else give(load, task);
+  }
+  for (const task of beyondShare) {
+    const load = byId.get(owner.get(task) as string) as Load;
+    if (takes(load)) give(load, task);
     else free.push(task);
   }
   const moving: string[] = [];
