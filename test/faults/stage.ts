@@ -21,6 +21,8 @@ export type Client = "kafkajs" | "platformatic";
 const SESSION_MS = 1_500;
 /** A run must come back to its input's end within this, whatever happened to it. */
 const SETTLE_DEADLINE_MS = 90_000;
+/** Fed when all faults have fired. */
+const LAST_RECORDS = 250;
 const STOP_DEADLINE_MS = 30_000;
 const LOOK_MS = 25;
 
@@ -29,8 +31,6 @@ export interface StageOptions {
   readonly client: Client;
   /** With the ClickHouse history. */
   readonly clickhouse?: boolean;
-  /** Records fed in the whole run; the probe comes on top. */
-  readonly records: number;
   readonly variant?: Variant;
   readonly brokers?: readonly string[];
   readonly standbyReplicas?: number;
@@ -94,6 +94,7 @@ export class Stage {
   readonly #serverUrl: string | undefined;
   readonly #dismissed = new Set<WorkerProcess>();
   #folders = 0;
+  #isLast = false;
 
   private constructor(environment: Environment, options: StageOptions, name: string, log: KafkaLog, serverUrl: string | undefined) {
     this.environment = environment;
@@ -122,9 +123,6 @@ export class Stage {
 
   get #variant(): Variant {
     return { ...this.options.variant, ...(this.options.clickhouse === true ? { clickhouse: true } : {}) };
-  }
-  get isFedWhole(): boolean {
-    return this.load.made >= this.options.records;
   }
   /** Workers that live. */
   get alive(): WorkerProcess[] {
@@ -157,9 +155,9 @@ export class Stage {
     worker.signal("SIGKILL");
   }
 
-  /** Notes that a fault has fired, which counts only while there is work left. */
+  /** Notes that a fault has fired, which counts only while there is work left: the last records are fed when all faults have been. */
   note(what: string): void {
-    if (this.isFedWhole) throw new Error(`the work was over before: ${what}`);
+    if (this.#isLast) throw new Error(`the work was over before: ${what}`);
     this.fired.push(what);
   }
 
@@ -176,10 +174,8 @@ export class Stage {
 
   /** Feeds the next records of the load; a bit of them are re-deliveries. */
   async feed(count: number): Promise<void> {
-    const left = Math.min(count, this.options.records - this.load.made);
-    if (left <= 0) return;
-    const again = this.random.oneIn(6) ? Math.floor(left / 3) : 0;
-    await this.append(this.load.next(left - again));
+    const again = this.random.oneIn(6) ? Math.floor(count / 3) : 0;
+    await this.append(this.load.next(count - again));
     await this.append(this.load.again(again));
   }
 
@@ -208,7 +204,8 @@ export class Stage {
 
   /** Feeds what is left and waits until the group is at the end of everything; tells how long that took. */
   async settle(): Promise<number> {
-    while (!this.isFedWhole) await this.feed(200);
+    this.#isLast = true;
+    await this.feed(LAST_RECORDS);
     const from = Date.now();
     await until("the group comes to the end of its input", async () => {
       for (const worker of this.workers) if (worker.failure !== undefined && !this.#dismissed.has(worker)) throw new Error(`a worker failed: ${worker.failure.code} ${worker.failure.message}`);

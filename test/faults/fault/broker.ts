@@ -8,7 +8,7 @@ const THREE = { count: 3 } as const;
 async function whileFeeding(stage: Stage, work: () => Promise<void>): Promise<void> {
   let isDone = false;
   const feeding = (async () => {
-    while (!isDone && stage.load.made < stage.options.records - 300) {
+    while (!isDone) {
       await stage.feed(20);
       await pause(80);
     }
@@ -28,7 +28,7 @@ export const brokerFaults: readonly Fault[] = [
     what: "the only broker is stopped cleanly or killed -9, and started again, five times under load",
     kafka: { own: true },
     run: (environment, seed, client) =>
-      onStage(environment, { seed, client, records: 8_000, clickhouse: seed % 3 === 0 }, async (stage) => {
+      onStage(environment, { seed, client, clickhouse: seed % 3 === 0 }, async (stage) => {
         await Promise.all([stage.start().started, stage.start().started]);
         await whileFeeding(stage, async () => {
           for (let bounce = 0; bounce < 5; bounce++) {
@@ -48,7 +48,7 @@ export const brokerFaults: readonly Fault[] = [
     what: "one of three brokers is killed -9 while leaders move, and comes back, three times; three replicas, two must have a write",
     kafka: THREE,
     run: (environment, seed, client) =>
-      onStage(environment, { seed, client, records: 8_000 }, async (stage) => {
+      onStage(environment, { seed, client }, async (stage) => {
         await Promise.all([stage.start().started, stage.start().started]);
         await whileFeeding(stage, async () => {
           for (let round = 0; round < 3; round++) {

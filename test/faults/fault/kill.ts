@@ -14,10 +14,11 @@ const DELIVERY_STEPS = ["deliver.before-send", "clickhouse.after-insert", "click
 
 /** Feeds until the worker has been killed by its failpoint. */
 async function feedUntilKilled(stage: Stage, worker: WorkerProcess, step: string): Promise<void> {
+  await worker.started;
   await until(`failpoint ${step} fires`, async () => {
     if (!worker.isAlive) return true;
-    if (!stage.isFedWhole) await stage.feed(12);
-    await pause(30);
+    await stage.feed(12);
+    await pause(60);
     return !worker.isAlive;
   });
   if (worker.failpoint !== step) throw new Error(`the worker ended without failpoint ${step}: ${JSON.stringify(worker.failure ?? (await worker.ended))}`);
@@ -48,20 +49,20 @@ export const killFaults: readonly Fault[] = [
     family: "F1",
     name: "kill-in-commit",
     what: "kill -9 at each of the 12 steps of the replicated commit, in random order",
-    run: (environment, seed, client) => onStage(environment, { seed, client, records: 6_000 }, (stage) => killAt(stage, shuffled(stage, COMMIT_STEPS))),
+    run: (environment, seed, client) => onStage(environment, { seed, client }, (stage) => killAt(stage, shuffled(stage, COMMIT_STEPS))),
   },
   {
     family: "F1",
     name: "kill-in-delivery",
     what: "kill -9 at each of the 5 steps of the delivery to ClickHouse",
-    run: (environment, seed, client) => onStage(environment, { seed, client, records: 6_000, clickhouse: true }, (stage) => killAt(stage, DELIVERY_STEPS)),
+    run: (environment, seed, client) => onStage(environment, { seed, client, clickhouse: true }, (stage) => killAt(stage, DELIVERY_STEPS)),
   },
   {
     family: "F1",
     name: "kill-at-random",
     what: "kill -9 at random moments under load, one worker of two each time",
     run: (environment, seed, client) =>
-      onStage(environment, { seed, client, records: 3_000, clickhouse: seed % 3 === 0, standbyReplicas: seed % 2 }, async (stage) => {
+      onStage(environment, { seed, client, clickhouse: seed % 3 === 0, standbyReplicas: seed % 2 }, async (stage) => {
         await Promise.all([stage.start().started, stage.start().started]);
         for (let kill = 0; kill < 8; kill++) {
           await stage.feed(150);
@@ -77,7 +78,7 @@ export const killFaults: readonly Fault[] = [
     name: "disk-lost",
     what: "kill -9 and the local folder gone, so that every store comes from its changelog",
     run: (environment, seed, client) =>
-      onStage(environment, { seed, client, records: 2_500 }, async (stage) => {
+      onStage(environment, { seed, client }, async (stage) => {
         let worker = stage.start();
         await worker.started;
         for (let loss = 0; loss < 4; loss++) {

@@ -19,7 +19,7 @@ export const rebalanceFaults: readonly Fault[] = [
     name: "join-and-leave",
     what: "instances join and leave every second or two under load",
     run: (environment, seed, client) =>
-      onStage(environment, { seed, client, records: 4_000, clickhouse: seed % 3 === 0, standbyReplicas: seed % 2 }, async (stage) => {
+      onStage(environment, { seed, client, clickhouse: seed % 3 === 0, standbyReplicas: seed % 2 }, async (stage) => {
         await stage.start().started;
         for (let change = 0; change < 8; change++) {
           for (let slice = 0; slice < 8; slice++) {
@@ -46,7 +46,7 @@ export const rebalanceFaults: readonly Fault[] = [
     name: "partitions-raised",
     what: "the input gets more partitions under a running topology: refused by name, with the cure, running and at the start",
     run: (environment, seed, client) =>
-      onStage(environment, { seed, client, records: 400, endsRefused: true }, async (stage) => {
+      onStage(environment, { seed, client, endsRefused: true }, async (stage) => {
         const worker = stage.start();
         await stage.feed(300);
         await stage.progress();
@@ -61,7 +61,7 @@ export const rebalanceFaults: readonly Fault[] = [
     name: "topic-made-anew",
     what: "the input is deleted and made again: refused by name, with the cure",
     run: (environment, seed, client) =>
-      onStage(environment, { seed, client, records: 400, endsRefused: true }, async (stage) => {
+      onStage(environment, { seed, client, endsRefused: true }, async (stage) => {
         const worker = stage.start();
         await stage.feed(300);
         await stage.progress();

@@ -54,7 +54,7 @@ async function act(stage: Stage, environment: Environment, action: Action): Prom
 
 /** Runs one schedule. One in four feeds ClickHouse, one in six has a broker that bounces. */
 export function runSchedule(environment: Environment, seed: number, client: Client): Promise<RunResult> {
-  return onStage(environment, { seed, client, records: 1_000, clickhouse: seed % 4 === 0, standbyReplicas: seed % 3 === 0 ? 1 : 0 }, async (stage) => {
+  return onStage(environment, { seed, client, clickhouse: seed % 4 === 0, standbyReplicas: seed % 3 === 0 ? 1 : 0 }, async (stage) => {
     const workers = Array.from({ length: 1 + stage.random.below(2) }, () => stage.start());
     await Promise.race(workers.map(({ started }) => started));
     const count = 3 + stage.random.below(4);

@@ -10,7 +10,7 @@ export const zombieFaults: readonly Fault[] = [
     name: "zombie",
     what: "SIGSTOP past the session under load, another takes over, SIGCONT",
     run: (environment, seed, client) =>
-      onStage(environment, { seed, client, records: 3_000, clickhouse: seed % 3 === 0 }, async (stage) => {
+      onStage(environment, { seed, client, clickhouse: seed % 3 === 0 }, async (stage) => {
         const workers = [stage.start(), stage.start()];
         await Promise.all(workers.map(({ started }) => started));
         await stage.feed(200);
