@@ -87,22 +87,21 @@ void t.test("with a broker that asks for TLS and SASL", async (t) => {
       const failed = await refusal(broker.secure, { tls, sasl: { mechanism: "oauthbearer", token: () => Promise.reject(new Error("the issuer is away")) } });
       t.match(failed, { isFatal: false, message: /the issuer is away/ });
     });
-
-    for (const mechanism of ["scram-sha-256", "oauthbearer"] as const) {
-      await t.test(`${wire.name}: ${mechanism} sessions are prolonged in time, under load`, async (t) => {
-        const connection = await wire.connect(broker.clear, { ...wireOptions, sasl: sasl(mechanism) });
-        t.teardown(() => connection.close());
-        const end = Date.now() + 3 * SESSION_MS;
-        let asked = 0;
-        await Promise.all([1, 2, 3].map(async (member) => {
-          while (Date.now() < end) {
-            asked += (await connection.metadata([])).brokers.length;
-            await sleep(7 * member);
-          }
-        }));
-        t.ok(connection.isOpen, `still open after ${asked} requests in three sessions' time`);
-        t.ok(asked > 50);
-      });
-    }
   }
+
+  await t.test("sessions are prolonged in time, under load", async (t) => {
+    await Promise.all(wires.flatMap((wire) => (["scram-sha-256", "oauthbearer"] as const).map(async (mechanism) => {
+      const connection = await wire.connect(broker.clear, { ...wireOptions, sasl: sasl(mechanism) });
+      t.teardown(() => connection.close());
+      const end = Date.now() + 3 * SESSION_MS;
+      let asked = 0;
+      await Promise.all([1, 2, 3].map(async (member) => {
+        while (Date.now() < end) {
+          asked += (await connection.metadata([])).brokers.length;
+          await sleep(7 * member);
+        }
+      }));
+      t.ok(connection.isOpen && asked > 50, `${wire.name}: ${mechanism}: still open after ${asked} requests in three sessions' time`);
+    })));
+  });
 });
