@@ -5,7 +5,8 @@
  *     --runs N         measured runs of each, alternating; 2 when absent
  *     --seconds N      of the latency run; 30 when absent
  *     --client NAME    kafkajs, platformatic or both (when absent)
- *     --form NAME      dedup by `keys` (as the peer does, when absent) or `ranges`
+ *     --form NAME      dedup by `keys` (as the peer does), by `ranges` of sequence numbers, or both (when absent)
+ *     --processes N,N  how many of ours share the work; 1,2 when absent
  *     --only STAGES    of throughput, latency, restart
  *     --skip-peer      ours alone
  *     --skip-ours      the peer alone
@@ -37,7 +38,8 @@ const { values } = parseArgs({
     "runs": { type: "string", default: "2" },
     "seconds": { type: "string", default: "30" },
     "client": { type: "string", default: "both" },
-    "form": { type: "string", default: "keys" },
+    "form": { type: "string", default: "both" },
+    "processes": { type: "string", default: "1,2" },
     "only": { type: "string", default: "throughput,latency,restart" },
     "skip-peer": { type: "boolean", default: false },
     "skip-ours": { type: "boolean", default: false },
@@ -47,7 +49,8 @@ const { values } = parseArgs({
 const records = Number(values.records);
 const stages = values.only.split(",");
 const clients: OurClient[] = values.client === "both" ? ["platformatic", "kafkajs"] : [values.client as OurClient];
-const form = values.form as DedupForm;
+const forms: DedupForm[] = values.form === "both" ? ["keys", "ranges"] : [values.form as DedupForm];
+const processes = values.processes.split(",").map(Number);
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
 async function preload(lab: Lab): Promise<void> {
@@ -89,14 +92,14 @@ async function throughput(lab: Lab, contenders: readonly Contender[], kept: Map<
 
 async function measure(lab: Lab): Promise<string> {
   const peer = values["skip-peer"] ? [] : [kafkaStreams(lab.build)];
-  const singles = [...peer, ...(values["skip-ours"] ? [] : clients.map((client) => ours(client, form, 1)))];
-  const pairs = values["skip-ours"] ? [] : clients.map((client) => ours(client, form, 2));
+  const singles = [...peer, ...(values["skip-ours"] ? [] : forms.flatMap((form) => clients.map((client) => ours(client, form, 1))))];
+  const shared = values["skip-ours"] ? [] : processes.filter((each) => each > 1).flatMap((each) => clients.map((client) => ours(client, forms[0] ?? "keys", each)));
   const kept = new Map<string, Job>();
   const tables: string[] = [];
   if (stages.includes("throughput") || stages.includes("restart")) {
     await preload(lab);
     say(`${records} records preloaded`);
-    const results = await throughput(lab, stages.includes("throughput") ? [...singles, ...pairs] : singles, kept);
+    const results = await throughput(lab, stages.includes("throughput") ? [...singles, ...shared] : singles, kept);
     tables.push(throughputTable(results));
   }
   if (stages.includes("latency")) {

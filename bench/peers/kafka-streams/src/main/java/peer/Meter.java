@@ -56,6 +56,22 @@ public final class Meter {
     System.exit(0);
   }
 
+  /** Ends the program when whoever started it is gone. */
+  private static void endWithInput() {
+    Thread thread = new Thread(() -> {
+      try {
+        while (System.in.read() >= 0) {
+          // Nothing is said there.
+        }
+      } catch (java.io.IOException gone) {
+        // As good as the end.
+      }
+      Runtime.getRuntime().halt(0);
+    });
+    thread.setDaemon(true);
+    thread.start();
+  }
+
   private static void topics(String brokers, int partitions, List<String> names) throws Exception {
     try (Admin admin = Admin.create(Map.of("bootstrap.servers", brokers))) {
       admin.createTopics(names.stream().map(name -> new NewTopic(name, partitions, (short) 1)).toList()).all().get();
@@ -82,6 +98,7 @@ public final class Meter {
   }
 
   private static void watch(String brokers, String group, String topic) throws Exception {
+    endWithInput();
     long last = -1;
     try (Admin admin = Admin.create(Map.of("bootstrap.servers", brokers))) {
       while (true) {
@@ -94,7 +111,6 @@ public final class Meter {
           sum = 0; // The group does not exist yet.
         }
         if (sum != last) System.out.println("COMMITTED " + System.currentTimeMillis() + " " + (last = sum));
-        if (System.in.available() > 0) return;
         Thread.sleep(50);
       }
     }
@@ -117,6 +133,7 @@ public final class Meter {
   }
 
   private static void load(String brokers, String in, String out, int rate, int seconds, int warmup, long base) throws Exception {
+    endWithInput();
     int total = rate * (seconds + warmup);
     long[] sentAt = new long[total];
     long[] latency = new long[total];
@@ -144,7 +161,7 @@ public final class Meter {
     long received = 0;
     long doubled = 0;
     long deadline = System.nanoTime() + (seconds + warmup + 120L) * 1_000_000_000L;
-    while (received < total && System.nanoTime() < deadline && System.in.available() == 0) {
+    while (received < total && System.nanoTime() < deadline) {
       var batch = consumer.poll(Duration.ofMillis(100));
       if (batch.isEmpty()) continue;
       long now = System.nanoTime();
