@@ -73,9 +73,13 @@ export class ClusterTransactions {
     throw new TopologyError("PRODUCER_FENCED", `a newer producer took over the transactional id ${transactionalId}`, { place: transactionalId });
   }
 
-  async #transactionOf(identity: ProducerIdentity): Promise<ClusterTransaction> {
-    // The end of the one before is still being written: Kafka answers CONCURRENT_TRANSACTIONS until it is.
+  /** While the end of the one before is being written Kafka answers CONCURRENT_TRANSACTIONS, and the client asks again. */
+  async #ready(identity: ProducerIdentity): Promise<void> {
     for (let before = this.#check(identity).transaction; before?.settled !== undefined; before = this.#check(identity).transaction) await before.settled;
+  }
+
+  /** Synchronous, as is what its callers do with it: whoever takes over must find either all of a request or nothing. */
+  #transactionOf(identity: ProducerIdentity): ClusterTransaction {
     const state = this.#check(identity);
     state.transaction ??= {
       transactionalId: identity.transactionalId,
@@ -90,14 +94,16 @@ export class ClusterTransactions {
 
   /** Writes records of one partition, invisible for now. Tells the offset behind the last. */
   async produce(identity: ProducerIdentity, partition: ClusterPartition, records: readonly RoutedRecord[]): Promise<number> {
-    const transaction = await this.#transactionOf(identity);
+    await this.#ready(identity);
+    const transaction = this.#transactionOf(identity);
     transaction.partitions.add(partition);
     for (const { record } of records) partition.append(record, transaction);
     return partition.next;
   }
 
   async addOffsets(identity: ProducerIdentity, group: string, positions: readonly GroupPosition[]): Promise<void> {
-    const transaction = await this.#transactionOf(identity);
+    await this.#ready(identity);
+    const transaction = this.#transactionOf(identity);
     transaction.positions.set(group, [...(transaction.positions.get(group) ?? []), ...positions]);
     this.#environment.groups.get(group).pending.add(transaction);
   }
