@@ -60,7 +60,7 @@ interface ClientResponse {
 function checkedUrl(options: SchemaRegistryOptions): URL {
   const cure = "give the address of the registry's Confluent API, http or https";
   const url = URL.canParse(options.url) ? new URL(options.url) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol)) throw new TopologyError("CONFIG_INVALID", `${JSON.stringify(options.url)} is no address of a schema registry`, { cure });
+  if (url === undefined || !/^https?:$/.test(url.protocol)) throw new TopologyError("CONFIG_INVALID", `${options.url.includes("@") ? "what was given" : JSON.stringify(options.url)} is no address of a schema registry`, { cure });
   if (url.username !== "" || url.password !== "") throw new TopologyError("CONFIG_INVALID", "the address of the schema registry holds credentials", { cure: "pass them as `auth`" });
   if (options.auth !== undefined && url.protocol === "http:" && !LOOPBACK.test(url.hostname)) {
     throw new TopologyError("CONFIG_INVALID", `credentials for the schema registry ${url.host} would go over the network in clear text`, { cure: "use an https address" });

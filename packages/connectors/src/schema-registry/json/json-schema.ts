@@ -34,9 +34,10 @@ function scalarSchema({ type, settings }: AnyColumn): Readonly<Record<string, un
     case "float":
       return { type: "number", ...(settings.minimum === undefined ? {} : { minimum: settings.minimum }), ...(settings.maximum === undefined ? {} : { maximum: settings.maximum }) };
     case "decimal": {
-      // No `multipleOf`: validators that calculate in doubles refuse 0.07 as a multiple of 0.01.
-      const limit = 10n ** BigInt(type.precision - type.scale);
-      return { type: "number", exclusiveMinimum: integer(-limit), exclusiveMaximum: integer(limit) };
+      // No `multipleOf`: validators that calculate in doubles refuse 0.07 as a multiple of 0.01. Nor do they tell 999...9 from the limit beyond 15 digits.
+      const limit = integer(10n ** BigInt(type.precision - type.scale));
+      const negative = integer(-(10n ** BigInt(type.precision - type.scale)));
+      return { type: "number", ...(type.precision <= 15 ? { exclusiveMinimum: negative, exclusiveMaximum: limit } : { minimum: negative, maximum: limit }) };
     }
     case "string":
       return { type: "string", ...(settings.nonEmpty ? { minLength: 1 } : {}) };

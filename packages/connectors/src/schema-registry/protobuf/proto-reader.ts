@@ -44,8 +44,8 @@ function momentOf(value: unknown): unknown {
 function bytesOf(column: AnyColumn | undefined): ProtoRead {
   const isText = column?.kind === "string" || column?.kind === "fixedString";
   return (value) => {
-    const bytes = value as Uint8Array;
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString(isText ? "utf8" : "base64");
+    // What was absent is an empty array of the library's, not bytes.
+    return Buffer.from(value as Uint8Array).toString(isText ? "utf8" : "base64");
   };
 }
 
@@ -98,9 +98,10 @@ function fieldRead(field: Field, outer: AnyColumn | undefined, depth: number): P
   return (value) => (value as readonly unknown[]).map(read);
 }
 
-/** Whether a field of a message is there: one that keeps no presence always is, with its default. */
+/** Whether a field of a message is there: one that keeps no presence always is, with its default. The library says that of messages too, which have no default. */
 function isPresent(message: object, field: Field): boolean {
-  return !field.hasPresence || Object.hasOwn(message, field.name);
+  const isMessage = field.resolvedType instanceof protobuf.Type && !field.repeated && !field.map;
+  return (!field.hasPresence && !isMessage) || Object.hasOwn(message, field.name);
 }
 
 /** A message inside a message, its fields under their own names. Compiled at its first use, for a message may hold itself. */
