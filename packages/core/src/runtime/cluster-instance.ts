@@ -14,11 +14,12 @@ import { counterStatusOf, taskStatusOf } from "./status-of.ts";
 import type { InstanceState, InstanceStatus } from "./status.ts";
 import { shapeOf } from "./shape.ts";
 import { TaskFleet, type TaskRole } from "./task-fleet.ts";
+import { TransactionWatch } from "./transaction-watch.ts";
 import { StoreQueries, type StoreInfo, type StoreLocation } from "./queries.ts";
 import type { StoreKey, WindowRange } from "../task/store-query.ts";
 import { Worker } from "./worker.ts";
 
-const CHECK_TOPICS_MS = 10_000;
+const LOOK_MS = 10_000;
 const DRAIN_LOOK_MS = 200;
 
 /** What a cluster instance is made of. */
@@ -39,6 +40,7 @@ export class ClusterInstance implements Instance {
   readonly #lanes: ReadonlyMap<string, DeliveryLane>;
   readonly #worker: Worker;
   readonly #fleet: TaskFleet;
+  readonly #transactions: TransactionWatch;
   readonly #tasks: readonly string[];
   readonly #startedAt: number;
   readonly #dir: string | null;
@@ -60,6 +62,7 @@ export class ClusterInstance implements Instance {
     this.#plan = plan;
     this.#options = options;
     this.#log = options.log as ClusterLog;
+    this.#transactions = new TransactionWatch(this.#log, parts, options);
     this.#parts = parts;
     this.#startedAt = options.clock.now();
     this.#dir = options.stateDir === null ? null : join(options.stateDir, plan.topology.name);
@@ -95,7 +98,7 @@ export class ClusterInstance implements Instance {
     for (const lane of this.#lanes.values()) lane.requestSettle();
     this.#worker.start();
     this.#joining = this.#join().catch((cause: unknown) => this.#fail(cause instanceof TopologyError ? cause : new TopologyError("TASK_FAILED", String(cause), { cause })));
-    void this.#watchTopics();
+    void this.#watch();
   }
 
   async #join(): Promise<void> {
@@ -191,18 +194,20 @@ export class ClusterInstance implements Instance {
       const task = decodeURIComponent(name);
       if (!known.has(task) || roles.has(task)) continue;
       const path = join(this.#dir, name);
-      const { mtimeMs } = await stat(path);
-      if (clock.now() - mtimeMs < stateCleanupDelayMs) continue;
+      // One whose opening was given up may be making its folder anew at this moment.
+      const found = await stat(path).catch(() => undefined);
+      if (found === undefined || clock.now() - found.mtimeMs < stateCleanupDelayMs) continue;
       logger.info({ task }, "the local state of a task that runs elsewhere is removed");
       await rm(path, { recursive: true, force: true });
     }
   }
 
-  async #watchTopics(): Promise<void> {
+  /** Looks from time to time at what may go wrong around the tasks. */
+  async #watch(): Promise<void> {
     const { clock, logger } = this.#options;
     const { signal } = this.#timers;
     while (!signal.aborted) {
-      await clock.sleep(CHECK_TOPICS_MS, signal);
+      await clock.sleep(LOOK_MS, signal);
       if (signal.aborted) return;
       try {
         await checkPartitionCounts(this.#parts, this.#log);
@@ -210,6 +215,8 @@ export class ClusterInstance implements Instance {
         if (cause instanceof TopologyError && !cause.retriable) return this.#fail(cause);
         logger.warn({ error: String(cause) }, "the topics could not be looked at, will be tried again");
       }
+      // Not everybody may list transactions, and work goes on without.
+      await this.#transactions.look().catch((cause: unknown) => logger.debug({ error: String(cause) }, "open transactions could not be looked at"));
     }
   }
 
@@ -307,6 +314,7 @@ export class ClusterInstance implements Instance {
         restoring: this.#fleet.restoring,
         abortedTransactions: this.#fleet.aborted,
         fencedTasks: this.#fleet.fenced,
+        hangingTransactions: this.#transactions.hanging,
         owners: this.#owners,
       },
     };

@@ -77,6 +77,7 @@ export async function openClusterTask(place: ClusterTaskPlace, options: Resolved
       await store.catchUp();
       if (signal.aborted) throw new TopologyError("LEASE_EXPIRED", "the task was given up while its store was restored", { place: id, retriable: true });
       const { checkpoint, outbox } = await recover(store.backend, `state of task ${id}`);
+      if (checkpoint === undefined) await refuseLostState(place, log);
       const { inputs, first } = await placeInputs(place, checkpoint, options);
       const last = checkpoint ?? first;
       const changelog = { topic: part.changelog, partition };
@@ -104,6 +105,16 @@ export async function openClusterTask(place: ClusterTaskPlace, options: Resolved
     await producer.close().catch(() => {}); // What failed first says more.
     throw cause;
   }
+}
+
+/** Records are dropped from a changelog only once they were written again, so one that lacks its beginning and holds no commit has lost state. */
+async function refuseLostState({ part, partition, id }: ClusterTaskPlace, log: ClusterLog): Promise<void> {
+  const { start } = await log.offsets(part.changelog, partition);
+  if (start === 0) return;
+  throw new TopologyError("CHANGELOG_MISMATCH", `the changelog of task ${id} begins at offset ${start} and holds no whole commit, so its state is lost`, {
+    place: topicPartitionName(part.changelog, partition),
+    cure: "restore a savepoint, or reset the topology so that the state is made again from the log",
+  });
 }
 
 function dropDead(log: ClusterLog, changelog: { readonly topic: string; readonly partition: number }, offset: number, { logger }: ResolvedOptions): void {
