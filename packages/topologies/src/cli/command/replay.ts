@@ -1,5 +1,5 @@
 import { request } from "node:http";
-import { silentLogger, TopologyError } from "@iot-topology/core";
+import { armFailpoints, silentLogger, TopologyError } from "@iot-topology/core";
 import type { IngestResult } from "@iot-topology/connectors/file";
 import type { Context } from "../context.ts";
 import { dataFolder, type InstanceRecord, runningInstance } from "../data-folder.ts";
@@ -23,6 +23,8 @@ export async function replay(context: Context, file: string, flags: ReplayFlags)
   const { config } = context.load({ "kafka.brokers": flags.kafka });
   const input = fileInput(file, flags, context.folder);
   const folder = dataFolder(config.data);
+  const failpoints = context.environment["IOT_TOPOLOGY_FAILPOINT"];
+  if (failpoints !== undefined) armFailpoints(failpoints);
   const instance = isKafka(config) ? undefined : runningInstance(folder);
   const again = flags.again === true;
   let result: IngestResult;

@@ -14,6 +14,9 @@ interface MetricSpec {
 
 const counts = (label: string, values: Readonly<Record<string, number>>): Sample[] => Object.entries(values).map(([name, value]) => [{ [label]: name }, value]);
 
+/** On the embedded log there is no group. */
+const ofCluster = (value: number | undefined): Sample[] => (value === undefined ? [] : [[{}, value]]);
+
 /** Kafka Streams' names where it has the metric, in Prometheus form. */
 const METRICS: readonly MetricSpec[] = [
   { name: "process_records_total", help: "Records processed.", type: "counter", labels: [], read: ({ counters }) => [[{}, counters.read]] },
@@ -42,9 +45,27 @@ const METRICS: readonly MetricSpec[] = [
     labels: ["task"],
     read: ({ tasks }) => tasks.flatMap((task): Sample[] => (task.streamTime === null ? [] : [[{ task: task.id }, task.streamTime / 1_000]])),
   },
-  { name: "restore_active", help: "1 while a task's state is rebuilt from the log.", type: "gauge", labels: ["task"], read: ({ tasks }) => tasks.map((task) => [{ task: task.id }, task.rebuilding ? 1 : 0]) },
+  {
+    name: "restore_active",
+    help: "1 while a task's state is rebuilt from the log, or restored from its changelog.",
+    type: "gauge",
+    labels: ["task"],
+    read: ({ tasks, cluster }) => [...tasks.map((task): Sample => [{ task: task.id }, task.rebuilding ? 1 : 0]), ...(cluster?.restoring ?? []).map(({ id }): Sample => [{ task: id }, 1])],
+  },
+  {
+    name: "restore_remaining_records",
+    help: "Offsets of a changelog that a task or a standby has still to apply.",
+    type: "gauge",
+    labels: ["task"],
+    read: ({ cluster }) => (cluster?.restoring ?? []).map(({ id, position, end }) => [{ task: id }, Math.max(0, end - position)]),
+  },
   { name: "windows_open", help: "Windows held in memory.", type: "gauge", labels: [], read: ({ windowsOpen }) => [[{}, windowsOpen]] },
   { name: "alive_tasks", help: "Tasks of this instance.", type: "gauge", labels: [], read: ({ tasks }) => [[{}, tasks.length]] },
+  { name: "standby_tasks", help: "Tasks of which this instance keeps a copy.", type: "gauge", labels: [], read: ({ cluster }) => ofCluster(cluster?.standby.length) },
+  { name: "group_tasks", help: "Tasks of the topology in all instances, as of the last assignment.", type: "gauge", labels: [], read: ({ cluster }) => ofCluster(cluster === undefined ? undefined : Object.keys(cluster.owners).length) },
+  { name: "rebalance_total", help: "Assignments of tasks since the start.", type: "counter", labels: [], read: ({ cluster }) => ofCluster(cluster?.rebalances) },
+  { name: "aborted_transactions_total", help: "Transactions that failed and whose tasks were opened again.", type: "counter", labels: [], read: ({ cluster }) => ofCluster(cluster?.abortedTransactions) },
+  { name: "fenced_tasks_total", help: "Tasks that another instance took over before this one gave them up.", type: "counter", labels: [], read: ({ cluster }) => ofCluster(cluster?.fencedTasks) },
   { name: "failed", help: "1 where the instance has failed for good.", type: "gauge", labels: [], read: ({ state }) => [[{}, state === "failed" ? 1 : 0]] },
 ];
 

@@ -39,6 +39,7 @@ export function serve({ topology, plan }: LoadedTopology, config: Config, run: R
     topics: inputTopics(plan),
     produce: async (topic, records) => appendTo(opened(run).log, topic, records),
     replay: async (input, again) => feedFile({ log: opened(run).log, config, view: { logger: silentLogger, progress() {} }, signal: run.signal }, input, again),
+    stores: () => opened(run).stores,
     notReady: () => (run.session?.clickhouse.embedded !== undefined && run.session.clickhouse.embedded.pid === undefined ? ["the embedded ClickHouse is being started again"] : []),
   });
 }

@@ -5,6 +5,7 @@ import { type DataFolder, makeDataFolder } from "../data-folder.ts";
 import type { LoadedTopology } from "../topology-file.ts";
 import { databaseOf, type OpenedClickHouse, openClickHouse } from "./clickhouse.ts";
 import { lockFolder } from "./folder-lock.ts";
+import { withFormats } from "./formats.ts";
 import { isKafka } from "./kafka.ts";
 import { type AnyLog, type OpenedLog, openLog } from "./log.ts";
 import { trimLog } from "./retention.ts";
@@ -82,12 +83,13 @@ export class Session {
     const opened: (() => Promise<void>)[] = [];
     try {
       if (isKafka(config)) opened.push(await lockFolder(folder));
-      const log = await openLog(config, folder, logger, inputTopics(loaded.plan));
-      opened.push(() => log.log.close());
+      const plain = await openLog(config, folder, logger, inputTopics(loaded.plan));
+      opened.push(() => plain.log.close());
+      await readyTopics(options, plain);
+      const log = await withFormats(plain, loaded.topology);
       const clickhouse = await openClickHouse(config, folder, databaseOf(loaded.topology.name, config), logger, signal);
       opened.push(() => clickhouse.stop());
       const connectors = connectorsOf(config, clickhouse, logger);
-      await readyTopics(options, log);
       const settings = instanceOptions(options, log, connectors);
       if (options.savepoint !== undefined) await openSavepoint(loaded.topology, { ...settings, stateDir: folder.state, dir: options.savepoint });
       const instance = await openInstance(loaded.topology, settings);
@@ -107,6 +109,11 @@ export class Session {
 
   get log(): AnyLog {
     return this.opened.log;
+  }
+
+  /** What interactive queries ask. */
+  get stores(): Pick<Instance, "stores" | "locate" | "query"> {
+    return this.#instance;
   }
 
   status(): InstanceStatus {

@@ -1,16 +1,18 @@
 import { timingSafeEqual } from "node:crypto";
 import { hostname } from "node:os";
-import type { InstanceStatus, ProducerRecord } from "@iot-topology/core";
+import type { ErrorCode, InstanceStatus, ProducerRecord } from "@iot-topology/core";
 import { TopologyError } from "@iot-topology/core";
 import { fastify, type FastifyReply, type FastifyRequest } from "fastify";
 import { isLoopback } from "../config/parse.ts";
 import { toTopologyError } from "../output/failure.ts";
 import { type FileInput, isFileInput } from "./input.ts";
 import { metricsRegistry } from "./metrics.ts";
+import { addStoreRoutes, type Stores } from "./store-routes.ts";
 import { fromProduced, isProducedRecord } from "./produced-record.ts";
 
 const BODY_BYTES_MAX = 16 << 20;
 const PRODUCE_RECORDS_MAX = 10_000;
+const STATUS_OF_CODE: { readonly [K in ErrorCode]?: number } = { USAGE: 400, STORE_NOT_FOUND: 404, NOT_RUNNING: 503 };
 /** What an orchestrator asks without knowing a secret. They tell nothing but whether it lives, and what it waits for. */
 const PROBES = new Set(["/livez", "/readyz"]);
 const NO_TOKEN = { error: { code: "USAGE", message: "the token of instance.json, or the configured one, is needed as a bearer" } };
@@ -34,6 +36,8 @@ export interface StatusServerOptions {
   readonly produce: (topic: string, records: readonly ProducerRecord[]) => Promise<void>;
   /** Reads a file of this machine into the log, to its end. Not offered where others than this machine's users can ask. */
   readonly replay?: (input: FileInput, again: boolean) => Promise<object>;
+  /** The stores that can be asked. */
+  readonly stores?: () => Stores;
   /** What is not ready beside the instance, in words. */
   readonly notReady: () => readonly string[];
 }
@@ -49,7 +53,7 @@ export interface StatusServer {
 }
 
 /**
- * Serves /livez, /readyz, /metrics, /status and POST /produce on 127.0.0.1. Nobody else can reach it: requests that a browser makes for
+ * Serves /livez, /readyz, /metrics, /status, /stores, POST /produce and POST /replay on 127.0.0.1. Nobody else can reach it: requests that a browser makes for
  * another page (an Origin header) and requests under another host's name (DNS rebinding) are refused. On another address all but the two probes need the token.
  *
  * @throws TopologyError PORT_IN_USE, CONFIG_INVALID for another address without a token.
@@ -70,7 +74,7 @@ export async function startStatusServer(options: StatusServerOptions): Promise<S
   });
   app.setErrorHandler((thrown, _request, reply) => {
     const error = thrown as Error & { statusCode?: number };
-    const status = error.statusCode ?? (error instanceof TopologyError ? 409 : 500);
+    const status = error.statusCode ?? (error instanceof TopologyError ? (STATUS_OF_CODE[error.code] ?? 409) : 500);
     const { code } = status >= 400 && status < 500 && !(error instanceof TopologyError) ? { code: "USAGE" } : toTopologyError(error);
     return reply.code(status).send({ error: { code, message: error.message } });
   });
@@ -79,6 +83,7 @@ export async function startStatusServer(options: StatusServerOptions): Promise<S
   app.get("/status", () => ({ ...options.status(), ...options.details() }));
   app.get("/metrics", async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
   app.post("/produce", (request, reply) => produce(options, request, reply));
+  if (options.stores !== undefined) addStoreRoutes(app, options.stores);
   if (!isWide) app.post("/replay", (request, reply) => replay(options, request, reply));
   try {
     await app.listen({ host, port: options.port });
@@ -96,14 +101,21 @@ export async function startStatusServer(options: StatusServerOptions): Promise<S
 }
 
 function sendReadiness({ status, notReady }: StatusServerOptions, reply: FastifyReply): FastifyReply {
-  const { state, tasks, outbox } = status();
+  const { state, tasks, outbox, cluster } = status();
   const reasons = [
     ...(state === "running" ? [] : [`the instance is ${state}`]),
+    ...restoring(cluster),
     ...tasks.flatMap((task) => (task.rebuilding ? [`task ${task.id} is being rebuilt from the log`] : [])),
     ...outbox.flatMap((lane) => (lane.lastError === null ? [] : [`sink ${lane.target}: ${lane.lastError}`])),
     ...notReady(),
   ];
   return reply.code(reasons.length === 0 ? 200 : 503).send({ ready: reasons.length === 0, notReady: reasons });
+}
+
+/** On a cluster an instance is ready once it is in its group and its tasks' stores are whole. */
+function restoring(cluster: InstanceStatus["cluster"]): string[] {
+  if (cluster === undefined) return [];
+  return [...(cluster.generation === 0 ? ["the group has not assigned tasks yet"] : []), ...cluster.restoring.map(({ id, position, end }) => `task ${id} is being restored: ${position} of ${end}`)];
 }
 
 async function produce({ token, topics, produce: append }: StatusServerOptions, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
