@@ -4,16 +4,16 @@
  */
 import { execFile, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import type { KafkaDistribution } from "./distribution.ts";
+import { type KafkaDistribution, underLock } from "./distribution.ts";
 
 const run = promisify(execFile);
-const START_DEADLINE_MS = 60_000;
+const START_DEADLINE_MS = 120_000;
 const STOP_DEADLINE_MS = 15_000;
 const CLUSTER_ID = "aW90LXRvcG9sb2d5LWthZg";
 const LAUNCH = `dir=$1; shift; exec 3<&0
@@ -93,14 +93,38 @@ export async function answers(port: number): Promise<boolean> {
 
 const java = (heapMb: number, jit: "quick" | "full"): string[] => [`-Xms${Math.min(heapMb, 128)}m`, `-Xmx${heapMb}m`, ...(jit === "quick" ? ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"] : ["-XX:+UseG1GC"]), "-Xshare:auto", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true"];
 
-/** Writes the properties and formats the data folder, unless it holds a broker already. */
-async function prepare({ java: program, libs }: KafkaDistribution, setup: BrokerSetup): Promise<string> {
+/**
+ * A formatted data folder of a node, made once a user and copied from then on: formatting is a Java process of its own, and its outcome depends on nothing but the
+ * node's id and the version.
+ */
+async function formatted({ java: program, libs }: KafkaDistribution, { nodeId, properties }: BrokerSetup): Promise<string> {
+  const made = `${libs}-formatted-${nodeId}`;
+  if (existsSync(made)) return made;
+  await underLock(`${made}.lock`, async () => {
+    if (existsSync(made)) return;
+    const work = await mkdtemp(`${made}-`);
+    try {
+      const file = join(work, "server.properties");
+      await writeFile(file, propertiesText({ ...properties, "log.dirs": join(work, "log") }));
+      await run(program, [...java(64, "quick"), "-cp", join(libs, "*"), "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", file], { timeout: START_DEADLINE_MS });
+      await rename(join(work, "log"), made);
+    } finally {
+      await rm(work, { recursive: true, force: true });
+    }
+  });
+  return made;
+}
+
+const propertiesText = (properties: Readonly<Record<string, string>>): string => Object.entries(properties).map(([name, value]) => `${name}=${value}\n`).join("");
+
+/** Writes the properties and a formatted data folder, unless there is a broker's data already. */
+async function prepare(distribution: KafkaDistribution, setup: BrokerSetup): Promise<string> {
   const file = join(setup.dir, "server.properties");
-  if (existsSync(join(setup.dir, "log", "meta.properties"))) return file;
+  const data = join(setup.dir, "log");
+  if (existsSync(join(data, "meta.properties"))) return file;
   await mkdir(setup.dir, { recursive: true });
-  const properties = { ...setup.properties, "log.dirs": join(setup.dir, "log") };
-  await writeFile(file, `${Object.entries(properties).map(([name, value]) => `${name}=${value}`).join("\n")}\n`);
-  await run(program, [...java(64, "quick"), "-cp", join(libs, "*"), "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", file], { timeout: START_DEADLINE_MS });
+  await writeFile(file, propertiesText({ ...setup.properties, "log.dirs": data }));
+  await cp(await formatted(distribution, setup), data, { recursive: true });
   return file;
 }
 
