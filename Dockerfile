@@ -15,6 +15,7 @@ COPY packages/topologies/package.json packages/topologies/
 COPY examples/01-first-topology/package.json examples/01-first-topology/
 COPY examples/02-windows-and-late/package.json examples/02-windows-and-late/
 COPY examples/03-test-a-topology/package.json examples/03-test-a-topology/
+COPY examples/04-schema-registry/package.json examples/04-schema-registry/
 COPY bench/package.json bench/
 COPY test/package.json test/
 
