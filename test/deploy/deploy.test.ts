@@ -132,7 +132,7 @@ interface Manifest {
 }
 
 function render(helm: string, ...args: readonly string[]): readonly Manifest[] {
-  const { status, stdout, stderr } = spawnSync(helm, ["template", "release", join(root, "deploy/helm/iot-topology"), ...args], { encoding: "utf8" });
+  const { status, stdout, stderr } = spawnSync(helm, ["template", "release", join(root, "deploy/helm/iot-topology"), "--kube-version", "1.31.0", ...args], { encoding: "utf8" });
   if (status !== 0) throw new Error(stderr);
   return parseAllDocuments(stdout).map((document) => document.toJS() as Manifest | null).filter((manifest): manifest is Manifest => manifest !== null);
 }
