@@ -10,6 +10,7 @@ import type { Instance } from "./instance.ts";
 import { DeliveryLane } from "./lane.ts";
 import { assignmentMember, decodeClaim, decodeDuty, encodeMemberData, forgetMember, type MemberClaim, type MemberDuty, readFormerMember, writeMember } from "./member-data.ts";
 import type { ResolvedOptions } from "./options.ts";
+import { RepartitionTrim } from "./repartition-trim.ts";
 import { counterStatusOf, taskStatusOf } from "./status-of.ts";
 import type { InstanceState, InstanceStatus } from "./status.ts";
 import { shapeOf } from "./shape.ts";
@@ -47,6 +48,7 @@ export class ClusterInstance implements Instance {
   readonly #shape: string;
   readonly #queries: StoreQueries;
   readonly #timers = new AbortController();
+  readonly #repartitions: RepartitionTrim;
   #membership: GroupMembership | undefined;
   #joining: Promise<void> | undefined;
   #memberId: string | undefined;
@@ -67,6 +69,7 @@ export class ClusterInstance implements Instance {
     this.#startedAt = options.clock.now();
     this.#dir = options.stateDir === null ? null : join(options.stateDir, plan.topology.name);
     this.#shape = shapeOf(plan);
+    this.#repartitions = new RepartitionTrim(plan, this.#log, options.logger);
     this.failed = new Promise((resolve) => {
       this.#resolveFailed = resolve;
     });
@@ -215,6 +218,7 @@ export class ClusterInstance implements Instance {
         if (cause instanceof TopologyError && !cause.retriable) return this.#fail(cause);
         logger.warn({ error: String(cause) }, "the topics could not be looked at, will be tried again");
       }
+      await this.#repartitions.look(this.#fleet.active);
       // Not everybody may list transactions, and work goes on without.
       await this.#transactions.look().catch((cause: unknown) => logger.debug({ error: String(cause) }, "open transactions could not be looked at"));
     }

@@ -1,6 +1,6 @@
 export { type Instance, openInstance, resetTopology } from "./instance.ts";
 export type { InstanceOptions } from "./options.ts";
-export type { ClusterStatus, CounterStatus, InputStatus, InstanceState, InstanceStatus, OutboxStatus, TaskStatus } from "./status.ts";
+export type { ClusterStatus, CounterStatus, HangingTransactionStatus, InputStatus, InstanceState, InstanceStatus, OutboxStatus, TaskStatus } from "./status.ts";
 export type { StoreInfo, StoreLocation } from "./queries.ts";
 export type { StoreKey, WindowRange } from "../task/store-query.ts";
 export { openSavepoint } from "./open-savepoint.ts";

@@ -36,6 +36,7 @@ export function resolveOptions(options: InstanceOptions): ResolvedOptions {
     createTopics: false,
     standbyReplicas: 0,
     sessionTimeoutMs: 10_000,
+    hangingTransactionMs: 60_000,
     changelogSweepBytesMin: 16 * MIB,
     stateCleanupDelayMs: 600_000,
     ...options,

@@ -35,6 +35,8 @@ export interface InstanceOptions {
   readonly standbyReplicas?: number;
   /** On a cluster: without a heartbeat for this long an instance's tasks go to others; 10 s when absent. */
   readonly sessionTimeoutMs?: number;
+  /** On a cluster: a transaction in an input that is open for longer than this is told of in log and status; 60 s when absent. */
+  readonly hangingTransactionMs?: number;
   /** On a cluster: where other instances reach this one's interactive queries. */
   readonly advertisedUrl?: string;
   /** On a cluster: changes in bytes after which a changelog is cleaned at the earliest; 16 MiB when absent. */

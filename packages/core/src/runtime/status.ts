@@ -44,6 +44,15 @@ export interface CounterStatus extends Readonly<Omit<TaskCounters, "written" | "
   readonly commits: number;
 }
 
+/** A transaction in an input that was begun long ago and not ended: readers do not get past it. */
+export interface HangingTransactionStatus {
+  readonly transactionalId: string;
+  /** Epoch milliseconds. */
+  readonly startedAt: number;
+  /** The input partitions that wait for it, as `topic-partition`. */
+  readonly partitions: readonly string[];
+}
+
 /** How this process stands in its group. */
 export interface ClusterStatus {
   readonly memberId: string | null;
@@ -57,6 +66,8 @@ export interface ClusterStatus {
   readonly abortedTransactions: number;
   /** Tasks that another process took over, as their producers found out, since the start. */
   readonly fencedTasks: number;
+  /** Transactions that hold the inputs back, as of the last look. */
+  readonly hangingTransactions: readonly HangingTransactionStatus[];
   /** Where each task of the topology answers queries, as of the last assignment. */
   readonly owners: Readonly<Record<string, string | null>>;
 }

@@ -75,10 +75,11 @@ function table(found: InstanceStatus, instance: { readonly pid: number; readonly
   return columns(rows);
 }
 
-function clusterRows({ memberId, generation, rebalances, standby, restoring, abortedTransactions, fencedTasks, owners }: NonNullable<InstanceStatus["cluster"]>): string[][] {
+function clusterRows({ memberId, generation, rebalances, standby, restoring, abortedTransactions, fencedTasks, hangingTransactions, owners }: NonNullable<InstanceStatus["cluster"]>): string[][] {
   return [
     ["group", memberId === null ? "joining" : `member ${memberId}, generation ${generation}, ${rebalances} assignments, ${Object.keys(owners).length} tasks in all`],
     ["transactions", `${abortedTransactions} failed and done again, ${fencedTasks} tasks taken over by others`],
+    ...hangingTransactions.map(({ transactionalId, startedAt, partitions }) => ["hanging", `transaction ${transactionalId} is open since ${new Date(startedAt).toISOString()} and holds back ${partitions.join(", ")}`]),
     ...(standby.length === 0 ? [] : [["standby", standby.join(", ")]]),
     ...restoring.map(({ id, position, end }) => [`task ${id}`, `being restored, at ${position} of ${end} of its changelog`]),
   ];
