@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { openInstance } from "@iot-topology/core";
 import { memoryLog } from "@iot-topology/core/testing";
-import { schemaRegistry, toAvroSchema, withRegistry } from "@iot-topology/connectors/schema-registry";
+import { schemaRegistry, toAvroSchema, toJsonSchema, withRegistry } from "@iot-topology/connectors/schema-registry";
 import t from "tap";
 import { apicurio } from "./apicurio.ts";
 
@@ -25,7 +25,7 @@ t.test("04: orders in each format go through the example, and what cannot be rea
   t.teardown(() => registry.close());
   const log = memoryLog();
   for (const topic of ["orders", "paid-orders", "dead-orders"]) await log.ensureTopic(topic, { partitions: 1 });
-  const id = await registry.register("orders-value", { type: "json", text: '{"type":"object"}' });
+  const id = await registry.register("orders-value", { type: "json", text: JSON.stringify(toJsonSchema(Order)) });
   const value = (order: object): Buffer => {
     const header = Buffer.alloc(5);
     header.writeUInt32BE(id, 1);
