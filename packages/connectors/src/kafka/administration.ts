@@ -4,7 +4,7 @@ import type { GroupDescription, GroupPosition, OpenTransaction, TopicCreation, T
 import { type AttemptOptions, Deadline, pause, untilAnswered } from "./attempt.ts";
 import { subscriptionUserData } from "./consumer-protocol.ts";
 import { CODE, errorAction, errorName, refusal, topicNotFound } from "./error-code.ts";
-import type { Router } from "./request.ts";
+import type { RequestOptions, Router } from "./request.ts";
 import { WireError } from "./wire.ts";
 import type { WirePartitionError } from "./wire.ts";
 
@@ -22,8 +22,8 @@ export class Administration {
     this.#timeoutMs = timeoutMs;
   }
 
-  #options(what: string, place: string): AttemptOptions {
-    return { what, place, deadline: new Deadline(this.#deadlineMs) };
+  #options(what: string, place: string): RequestOptions {
+    return { what, place, deadline: new Deadline(this.#deadlineMs), purpose: "admin" };
   }
 
   /** The number of partitions, asked for anew where the topic was not known. */
@@ -184,7 +184,7 @@ export class Administration {
     const listed = await Promise.all(
       cluster.brokerIds.map(async (broker) => {
         try {
-          return (await (await cluster.connection(broker, "control")).listOpenTransactions()) ?? [];
+          return (await (await cluster.connection(broker, "admin")).listOpenTransactions()) ?? [];
         } catch (error) {
           // A broker that is away coordinates nothing at the moment: another has taken its transactions over, or will name them later.
           if (error instanceof WireError && !error.isFatal) return [];

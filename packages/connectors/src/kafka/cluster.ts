@@ -20,7 +20,7 @@ export interface TopicLayout {
 }
 
 /** What a connection is for: a long request would hold back all behind it, so that each kind has its own. */
-export type Purpose = "control" | `produce-${number}` | `fetch-${string}` | `group-${string}`;
+export type Purpose = "control" | "admin" | `produce-${number}` | `fetch-${string}` | `group-${string}`;
 
 const METADATA_AGE_MS_MAX = 60_000;
 
@@ -134,7 +134,7 @@ export class Cluster {
   /** The broker to ask for changes of topics. */
   async controller(): Promise<WireConnection> {
     await this.metadata([]);
-    return this.#brokers.has(this.#controllerId) ? this.connection(this.#controllerId, "control") : this.any();
+    return this.#brokers.has(this.#controllerId) ? this.connection(this.#controllerId, "admin") : this.any();
   }
 
   /** A topic's partitions, or undefined where the topic does not exist. Asked for again when older than a minute, or {@link forget | forgotten}. */

@@ -32,7 +32,10 @@ export class GroupMember implements GroupMembership {
   acknowledgedAt = 0;
   readonly #router: Router;
   readonly #options: GroupOptions;
-  readonly #purpose: Purpose = `group-${members++}`;
+  readonly #number = members++;
+  readonly #purpose: Purpose = `group-${this.#number}`;
+  /** A join holds its connection for as long as the others take, and a heartbeat must not wait behind anything. */
+  readonly #beatPurpose: Purpose = `group-${this.#number}-heartbeats`;
   readonly #sessionTimeoutMs: number;
   readonly #rebalanceTimeoutMs: number;
   readonly #joined: PromiseWithResolvers<void> = Promise.withResolvers();
@@ -66,7 +69,7 @@ export class GroupMember implements GroupMembership {
     this.close();
     // Where the coordinator cannot be told, it finds out when the session is over.
     if (this.#memberId !== "") await this.#remove(this.#memberId).catch(() => undefined);
-    await this.#router.cluster.release(this.#purpose);
+    await Promise.all([this.#router.cluster.release(this.#purpose), this.#router.cluster.release(this.#beatPurpose)]);
   }
 
   /** Ends it on this side alone. */
@@ -229,7 +232,7 @@ export class GroupMember implements GroupMembership {
   /** A heartbeat's code; undefined where none came in time. */
   async #heartbeat(member: { readonly group: string; readonly generation: number; readonly memberId: string }, signal: AbortSignal): Promise<number | undefined> {
     const timeoutMs = Math.max(200, this.#sessionTimeoutMs / 3);
-    const options: RequestOptions = { what: "a heartbeat", place: member.group, deadline: new Deadline(timeoutMs), signal };
+    const options: RequestOptions = { what: "a heartbeat", place: member.group, deadline: new Deadline(timeoutMs), signal, purpose: this.#beatPurpose, requestTimeoutMs: timeoutMs };
     try {
       const answer = await this.#router.atCoordinator("group", member.group, options, (connection) => connection.heartbeat(member), ({ errorCode }) => (errorAction(errorCode) === "refused" || OWN_CODES.has(errorCode) ? 0 : errorCode));
       return answer.errorCode;
