@@ -26,8 +26,8 @@ export function transactionalIdOf(topology: string, taskId: string): string {
   return `${topology}:${taskId}`;
 }
 
-/** What a changelog must be: kept until the engine itself drops what is dead. */
-const CHANGELOG_CONFIG: Readonly<Record<string, string>> = { "cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1" };
+/** What a topic of the engine's own must be: kept until the engine itself drops what is dead, or processed. */
+const OWN_CONFIG: Readonly<Record<string, string>> = { "cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1" };
 
 function mismatch(code: "TOPIC_MISMATCH" | "CHANGELOG_MISMATCH", topic: string, message: string, cure: string): TopologyError {
   return new TopologyError(code, message, { place: `topic ${topic}`, cure });
@@ -42,7 +42,7 @@ function checkChangelog({ topic, partitions, config }: TopicDescription, part: S
       "give the topics their former number of partitions back (in new topics), or reset the topology so that the state is made again from the log",
     );
   }
-  for (const [name, wanted] of Object.entries(CHANGELOG_CONFIG)) {
+  for (const [name, wanted] of Object.entries(OWN_CONFIG)) {
     const found = config[name];
     if (found === undefined || found === wanted) continue;
     throw mismatch("CHANGELOG_MISMATCH", topic, `${name} is ${found}, so the broker would drop state`, `set it to ${wanted}: kafka-configs --alter --entity-type topics --entity-name ${topic} --add-config ${name}=${wanted}`);
@@ -74,9 +74,21 @@ async function countsOf(plan: Plan, part: SubTopology, parts: ReadonlyMap<string
   const wanted = partitionsWanted(plan, part, { existing: known.find((count) => count !== undefined), parts, otherwise: stepsBoundToOnePartition(part).length > 0 ? 1 : options.partitions });
   const counts: number[] = [];
   for (const [index, topic] of part.topics.entries()) {
-    counts.push(known[index] ?? (await countOf(log, topic, options.createTopics || internalTopic(plan, topic) !== undefined ? wanted : undefined, options)));
+    if (internalTopic(plan, topic) !== undefined) counts.push(await openRepartition(log, topic, known[index] === undefined ? wanted : undefined, options));
+    else counts.push(known[index] ?? (await countOf(log, topic, options.createTopics ? wanted : undefined, options)));
   }
   return counts;
+}
+
+/** `absent` is given where the topic is to be made, with so many partitions. */
+async function openRepartition(log: ClusterLog, topic: string, absent: number | undefined, options: ResolvedOptions): Promise<number> {
+  if (absent !== undefined) await log.createTopics([{ topic, partitions: absent, config: OWN_CONFIG, ...replication(options) }]);
+  const found = await log.describeTopic(topic);
+  const policy = found?.config["cleanup.policy"] ?? "delete";
+  if (policy !== "delete") {
+    throw mismatch("TOPIC_MISMATCH", topic, `its cleanup.policy is ${policy}, so the broker would drop records that were not processed yet`, `set it to delete: kafka-configs --alter --entity-type topics --entity-name ${topic} --add-config cleanup.policy=delete`);
+  }
+  return found?.partitions ?? absent ?? 1;
 }
 
 function checkCounts(part: SubTopology, counts: readonly number[]): number {
@@ -117,7 +129,7 @@ function wantedOutput(plan: Plan, topic: string, options: ResolvedOptions): numb
 async function openChangelog(plan: Plan, part: SubTopology, partitionCount: number, log: ClusterLog, options: ResolvedOptions): Promise<string> {
   const topic = changelogTopic(plan, part);
   if ((await log.partitionCount(topic)) === undefined) {
-    await log.createTopics([{ topic, partitions: partitionCount, config: CHANGELOG_CONFIG, ...replication(options) }]);
+    await log.createTopics([{ topic, partitions: partitionCount, config: OWN_CONFIG, ...replication(options) }]);
   }
   const description = await log.describeTopic(topic);
   if (description !== undefined) checkChangelog(description, part, partitionCount);

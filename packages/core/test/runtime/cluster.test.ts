@@ -264,6 +264,9 @@ async function schedule(t: Assert & { passing(): boolean }, seed: number): Promi
     }
     await run.settle();
     check(t, run, label);
+    await run.wait(11_000);
+    const kept = await Promise.all([0, 1, 2].map((partition) => run.feeder.offsets("plant-by-site-repartition", partition)));
+    t.ok(kept.every(({ start, end }) => end - start <= 1), `${label}: what was repartitioned and processed is dropped (${kept.map(({ start, end }) => `${start}-${end}`).join(", ")})`);
     await run.end();
 
     // The stores, made again from nothing but the changelogs: what was seen is known, and sums go on.
