@@ -47,9 +47,14 @@ export function inputTopics(plan: Plan): readonly string[] {
 
 /** Makes the embedded log's topics. Those whose state cannot be split get one partition, whatever is configured for the others. */
 export async function makeTopics(plan: Plan, log: SourceLog, config: Config): Promise<void> {
+  const parts = new Map<string, number>();
   for (const part of plan.subTopologies) {
-    const partitions = stepsBoundToOnePartition(part).length > 0 ? 1 : partitionsOf(config);
-    for (const topic of part.topics) if ((await log.partitionCount(topic)) === undefined) await log.ensureTopic(topic, { partitions });
+    const known: (number | undefined)[] = [];
+    for (const topic of part.topics) known.push(await log.partitionCount(topic));
+    const otherwise = stepsBoundToOnePartition(part).length > 0 ? 1 : partitionsOf(config);
+    const partitions = partitionsWanted(plan, part, { existing: known.find((count) => count !== undefined), parts, otherwise });
+    parts.set(part.name, partitions);
+    for (const [index, topic] of part.topics.entries()) if (known[index] === undefined) await log.ensureTopic(topic, { partitions });
   }
 }
 
@@ -97,7 +102,7 @@ function wrongCount(found: TopicDescription | undefined, wanted: number, bound: 
     return {
       code: "TOPIC_MISMATCH",
       message: `the topic ${found.topic} has ${found.partitions} partitions, and ${bound.join(" and ")} would keep separate state in each, so results would be wrong`,
-      cure: 'say by which field the topic is keyed, as in cast(..., { partitionedBy: "deviceId" }), and keep that field in the state\'s fields; or use a topic with one partition',
+      cure: 'say by which field the topic is keyed, as in cast(..., { partitionedBy: "deviceId" }), and keep that field in the state\'s fields; bring equal keys together with .repartition(...); or use a topic with one partition',
     };
   }
   return { code: "TOPIC_MISMATCH", message: `the topic ${found.topic} has ${found.partitions} partitions, and another topic that is read with it has ${wanted}`, cure: "topics that are read together need the same number of partitions" };
