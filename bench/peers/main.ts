@@ -21,12 +21,11 @@ import { parseArgs } from "node:util";
 import { startCluster } from "../../test/kafka/cluster.ts";
 import { kafkaDistribution } from "../../test/kafka/distribution.ts";
 import { sensorData } from "../sensor-data.ts";
-import { type Contender, type DedupForm, kafkaStreams, type OurClient, ours } from "./contender.ts";
+import { type Contender, type DedupForm, type Job, kafkaStreams, type OurClient, ours } from "./contender.ts";
 import { expectedOutputs, SEED } from "./expected.ts";
 import { buildPeer } from "./peer-build.ts";
-import { createTopics, forget, type Lab, type Latency, measureLatency, measureRestart, measureThroughput, meter, type Restart, type Throughput } from "./stage.ts";
+import { createTopics, type Lab, type Latency, measureLatency, measureRestart, measureThroughput, meter, removeState, type Restart, type Throughput } from "./stage.ts";
 import { latencyTable, restartTable, throughputTable } from "./table.ts";
-import type { Job } from "./contender.ts";
 
 const RAW = "sensor-raw";
 const RATE = 5_000;
@@ -83,7 +82,7 @@ async function throughput(lab: Lab, contenders: readonly Contender[], kept: Map<
       say(`${result.contender}: ${Math.round(result.recordsPerSecond)} records/s, ${result.cpuMicrosecondsPerRecord.toFixed(1)} us, ${result.peakMemoryMb} MB, broker ${result.brokerCpuMicrosecondsPerRecord.toFixed(1)} us`);
       results.push(result);
       const former = kept.get(contender.name);
-      if (former !== undefined) forget(former);
+      if (former !== undefined) removeState(former);
       kept.set(contender.name, job);
     }
   }

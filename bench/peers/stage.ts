@@ -60,7 +60,8 @@ export async function newJob(lab: Lab, raw: string): Promise<Job> {
   return job;
 }
 
-function removeState({ stateDir }: Job): void {
+/** Removes what a job left on the disk. */
+export function removeState({ stateDir }: Job): void {
   for (const name of readdirSync(dirname(stateDir))) if (name === basename(stateDir) || name.startsWith(`${basename(stateDir)}-`)) rmSync(join(dirname(stateDir), name), { recursive: true, force: true });
 }
 
@@ -153,9 +154,4 @@ export async function measureRestart(lab: Lab, contender: Contender, job: Job): 
   } finally {
     await Promise.all([before, load, ...(after === undefined ? [] : [after])].map((each) => each.kill()));
   }
-}
-
-/** What a job left on the disk. */
-export function forget(job: Job): void {
-  removeState(job);
 }
