@@ -35,6 +35,10 @@ export interface Load {
   next(count: number): LoadRecord[];
   /** Records that were made before, once more: a re-delivery. */
   again(count: number): LoadRecord[];
+  /** Records that are made and not counted: for transactions that abort. */
+  draft(count: number): LoadRecord[];
+  /** All that was made, once more. */
+  all(): LoadRecord[];
   /** A record for each device, hour and site that the load has touched so far, so that every entry of every store is read again. */
   probe(): LoadRecord[];
   readonly made: number;
@@ -82,6 +86,11 @@ export function makeLoad(random: Random): Load {
   return {
     next: (count) => keep(Array.from({ length: count }, make)),
     again: (count) => keep(Array.from({ length: Math.min(count, made.length) }, () => ({ ...random.pick(made), timestamp: clock }))),
+    draft: (count) => Array.from({ length: count }, () => {
+      const event = { device: random.pick(DEVICES), seq: 1_000_000 + random.below(1_000_000), site: random.pick(SITES), value: 1, at: clock };
+      return record(event);
+    }),
+    all: () => made.map((each) => ({ ...each, timestamp: clock })),
     probe() {
       clock += STEP_MS;
       const places = new Map<string, LoadEvent>();

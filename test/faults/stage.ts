@@ -36,6 +36,9 @@ export interface StageOptions {
   readonly standbyReplicas?: number;
   /** Where ClickHouse is reached by the workers, if not directly. */
   readonly clickhouseUrl?: string;
+  readonly hangingTransactionMs?: number;
+  /** What the restored instance runs, where that is not the variant. */
+  readonly finalVariant?: Variant;
   /** The run ends with the topology refused: nothing can be settled or restored. */
   readonly endsRefused?: boolean;
 }
@@ -131,7 +134,7 @@ export class Stage {
 
   /** Starts a worker, in a folder of its own unless one is given. */
   start(options: { readonly failpoint?: string; readonly stateDir?: string; readonly variant?: Variant } = {}): WorkerProcess {
-    const { client, standbyReplicas = 0, brokers = this.environment.kafka.brokers } = this.options;
+    const { client, standbyReplicas = 0, hangingTransactionMs = 60_000, brokers = this.environment.kafka.brokers } = this.options;
     const setup: WorkerSetup = {
       name: this.name,
       variant: { ...this.#variant, ...options.variant },
@@ -143,6 +146,7 @@ export class Stage {
       commitRecordsMax: 60,
       commitIntervalMs: 20,
       standbyReplicas,
+      hangingTransactionMs,
     };
     const worker = startWorker(setup, join(this.dir, `worker-${this.workers.length + 1}.log`), options.failpoint);
     this.workers.push(worker);
@@ -192,7 +196,12 @@ export class Stage {
     await until("the group commits", async () => (await this.committed()) > before);
   }
 
-  async #isAtEnd(topic: string): Promise<boolean> {
+  /** Whether the group has committed everything that stands in its inputs. */
+  isAtEnd(): Promise<boolean> {
+    return persist(async () => (await this.#isAtEndOf(topicOf(this.name, "input"))) && (await this.#isAtEndOf(repartitionOf(this.name))));
+  }
+
+  async #isAtEndOf(topic: string): Promise<boolean> {
     const partitions = Array.from({ length: PARTITIONS }, (_, partition) => ({ topic, partition }));
     const committed = await this.log.committedOffsets(this.name, partitions);
     for (const { partition } of partitions) {
@@ -210,7 +219,7 @@ export class Stage {
     await until("the group comes to the end of its input", async () => {
       for (const worker of this.workers) if (worker.failure !== undefined && !this.#dismissed.has(worker)) throw new Error(`a worker failed: ${worker.failure.code} ${worker.failure.message}`);
       if (this.alive.length === 0) throw new Error("no worker lives");
-      return persist(async () => (await this.#isAtEnd(topicOf(this.name, "input"))) && (await this.#isAtEnd(repartitionOf(this.name))));
+      return this.isAtEnd();
     }, SETTLE_DEADLINE_MS);
     return Date.now() - from;
   }
@@ -237,7 +246,7 @@ export class Stage {
     const connectors = this.#serverUrl === undefined ? [] : [clickhouseConnector({ url: this.#serverUrl, database: name.replaceAll("-", "_"), embedded: true })];
     const own = await openKafkaLog({ brokers: environment.kafka.brokers, client: options.client, clientId: `${name}-verifier`, fetchWaitMs: 50 });
     try {
-      const instance = await openInstance(faultTopology(name, this.#variant), { log: own, connectors, stateDir: join(this.dir, "verifier"), createTopics: true, partitions: PARTITIONS, commitIntervalMs: 20 });
+      const instance = await openInstance(faultTopology(name, { ...this.#variant, ...options.finalVariant }), { log: own, connectors, stateDir: join(this.dir, "verifier"), createTopics: true, partitions: PARTITIONS, commitIntervalMs: 20 });
       instance.run();
       await this.append(probe);
       await Promise.race([instance.drain(), pause(SETTLE_DEADLINE_MS).then(() => Promise.reject(new Error("the restored instance does not come to the end")))]);

@@ -63,7 +63,8 @@ export function faultTopology(name: string, variant: Variant = {}): Topology {
     const deviceHours = unique.groupBy("device").windowed(tumbling(hours(1), { grace: hours(DEVICE_GRACE_HOURS) })).aggregate("device-hours", { n: count(), total: sum("value") });
     deviceHours.sink(topic(out("device-hours"), DeviceHours));
     deviceHours.late.sink(topic(out("late"), Event));
-    const bySite = unique.repartition("by-site", { by: ["site"] });
+    // Its own schema, so that records on their way are read by a version whose events have more fields.
+    const bySite = unique.repartition("by-site", { by: ["site"], schema: Event });
     bySite
       .groupBy("site")
       .windowed(tumbling(hours(SITE_HOURS), { grace: "unbounded" }))

@@ -20,6 +20,7 @@ export interface WorkerSetup {
   readonly commitRecordsMax: number;
   readonly commitIntervalMs: number;
   readonly standbyReplicas: number;
+  readonly hangingTransactionMs: number;
 }
 
 /** What a worker says. */
@@ -45,11 +46,11 @@ const stderrLogger: Logger = Object.fromEntries(
 async function main(): Promise<void> {
   const setup = JSON.parse(process.argv[2] ?? "{}") as WorkerSetup;
   armFailpoints(process.env["IOT_TOPOLOGY_FAILPOINT"] ?? "");
-  const { name, variant, brokers, client, stateDir, clickhouse, sessionTimeoutMs, commitRecordsMax, commitIntervalMs, standbyReplicas } = setup;
+  const { name, variant, brokers, client, stateDir, clickhouse, sessionTimeoutMs, commitRecordsMax, commitIntervalMs, standbyReplicas, hangingTransactionMs } = setup;
   const log = await openKafkaLog({ brokers, client, clientId: name, logger: stderrLogger, fetchWaitMs: 100 });
   const connectors = clickhouse === undefined ? [] : [clickhouseConnector({ ...clickhouse, embedded: true })];
   const instance = await openInstance(faultTopology(name, variant), {
-    log, connectors, stateDir, logger: stderrLogger, createTopics: true, partitions: PARTITIONS, sessionTimeoutMs, commitRecordsMax, commitIntervalMs, standbyReplicas,
+    log, connectors, stateDir, logger: stderrLogger, createTopics: true, partitions: PARTITIONS, sessionTimeoutMs, commitRecordsMax, commitIntervalMs, standbyReplicas, hangingTransactionMs,
     changelogSweepBytesMin: 20_000,
   });
   instance.run();
