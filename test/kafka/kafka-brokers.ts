@@ -18,7 +18,7 @@ import type { CuttingProxy } from "./cutting-proxy.ts";
 import { type KafkaDistribution, kafkaDistribution } from "./distribution.ts";
 import type { Greeting } from "./keeper.ts";
 
-const SHARED_DEADLINE_MS = 90_000;
+const SHARED_DEADLINE_MS = 150_000;
 
 /** What of tap's test this needs. */
 export interface TestHandle {

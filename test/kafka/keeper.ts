@@ -54,7 +54,10 @@ async function keep(): Promise<void> {
     if (!(await listen())) return;
   }
   const cluster = startCluster({ java, libs }, { heapMb: 768 });
-  cluster.catch(() => leave());
+  // A broker that ended, whoever did it, is nothing to hold on to: who comes next gets another.
+  void cluster.then(({ nodes }) => setInterval(() => {
+    if (nodes.some((node) => node.pid === undefined)) leave();
+  }, 1_000), () => leave());
   start();
   waitIdle();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => leave());
