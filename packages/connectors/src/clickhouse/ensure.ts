@@ -178,18 +178,20 @@ async function makeDerived(context: EnsureContext, source: string, toMake: reado
   const q = qualifier(placement);
   const fill = await locks.acquire(tableScope(source), { waitMs: FILL_WAIT_MS, statements: claims.prefix(source), onWait: () => lock.touch() });
   const run = async (statement: string, name: string): Promise<void> => {
-    // Definitions can carry no permit, so the locks are looked at shortly before.
     await lock.touch();
     await fill.touch();
-    await lock.check();
-    await fill.check();
     await server.command(statement, name, {}, {}, fill.permit.queryIdPrefix);
   };
   try {
     const [row] = await server.rows<{ n: string }>(`SELECT count() AS n FROM (SELECT 1 FROM ${q(source)} LIMIT 1)`);
     for (const { derived, drops } of toMake) {
       const { table, trigger, notes } = derived;
-      for (const drop of drops) await run(drop, table.name);
+      for (const drop of drops) {
+        // It can carry no permit, so the locks are looked at shortly before. What is made needs none: it is made only where it is absent.
+        await lock.check();
+        await fill.check();
+        await run(drop, table.name);
+      }
       await run(createTable(table, placement), table.name);
       if (notes !== null) await run(createTable(notes, placement), notes.name);
       if (trigger === null) continue;

@@ -32,7 +32,7 @@ interface Candidate {
 /** A held lock. */
 export interface Lock {
   readonly permit: Permit;
-  /** Says that this process lives. For long waits; a running statement says it too. */
+  /** Says that this process lives, unless it did so lately. For long waits; a running statement says it too. */
   touch(): Promise<void>;
   /** Throws SINK_FENCED where someone took the lock away. For statements that can carry no permit. */
   check(): Promise<void>;
@@ -125,9 +125,14 @@ export class Locks {
   #lock(scope: string, holder: string): Lock {
     const condition = `ifNull((SELECT max(ended) = 0 AND count() > 0 FROM ${this.#table} WHERE scope = {permitScope:String} AND holder = {permitHolder:String}), 0)`;
     const parameters = { permitScope: scope, permitHolder: holder };
+    let touchedAt = Date.now();
     return {
       permit: { condition: throwUnless(condition), parameters, queryIdPrefix: `${this.#prefix(scope)}${holder}:` },
-      touch: () => this.#write(scope, holder, "0"),
+      touch: async () => {
+        if (Date.now() - touchedAt < TOUCH_MS) return;
+        await this.#write(scope, holder, "0");
+        touchedAt = Date.now();
+      },
       check: async () => {
         const [row] = await this.#server.rows<{ held: number }>(`SELECT ${condition} AS held`, parameters);
         if (row?.held !== 1) throw fenced(scope);

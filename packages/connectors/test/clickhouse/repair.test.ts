@@ -4,7 +4,7 @@ import { type SealedBatch, type Sink, TopologyError } from "@iot-topology/core";
 import { startCuttingProxy } from "./cutting-proxy.ts";
 import { type OpenLab, type Placed, type ReadingInput, reading, readings, readingsFrom, seal, startLab, WINDOW_MISMATCHES } from "./fixture.ts";
 
-t.setTimeout(100_000);
+t.setTimeout(150_000);
 const lab = await startLab();
 t.teardown(() => lab.stop());
 

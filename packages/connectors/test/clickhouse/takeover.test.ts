@@ -8,7 +8,7 @@ import { clickhouse, clickhouseConnector } from "@iot-topology/connectors/clickh
 import { startCuttingProxy } from "./cutting-proxy.ts";
 import { type OpenLab, reading, readings, readingsFrom, Reading, seal, startLab, WINDOW_MISMATCHES } from "./fixture.ts";
 
-t.setTimeout(100_000);
+t.setTimeout(150_000);
 const lab = await startLab();
 t.teardown(() => lab.stop());
 
@@ -98,6 +98,26 @@ t.test("without the claim the views would count the late insert (so the test abo
   await db.sink.deliver(seal(readings, readingsFrom(0, 100)), { uncertain: true });
   await db.client.command({ query: "INSERT INTO readings SELECT * FROM readings", clickhouse_settings: { insert_deduplicate: 0 } });
   t.same(await db.rows("SELECT sum(n) AS n, (SELECT count() FROM readings FINAL) AS history FROM readings_1h"), [{ n: "200", history: "100" }]);
+});
+
+t.test("an insert of the former owner that the server still works on is killed, and what it left is completed", async (t) => {
+  const db = await lab.open([readings]);
+  t.teardown(() => db.close());
+  const [former] = await db.reopen([readings]);
+  await former?.deliver(seal(readings, readingsFrom(0, 100)), { uncertain: false });
+  for (const name of ["slow_1", "slow_2"]) {
+    await db.client.command({ query: `CREATE TABLE ${name} (n UInt64, s UInt8) ENGINE = Memory` });
+    await db.client.command({ query: `CREATE MATERIALIZED VIEW ${name}_mv TO ${name} AS SELECT count() AS n, sleep(2.9) AS s FROM readings` });
+  }
+  const batch = seal(readings, readingsFrom(100, 300));
+  const sending = (former as Sink).deliver(batch, { uncertain: false }).then(
+    () => "delivered",
+    (error: { code: string }) => error.code,
+  );
+  while ((await db.rows("SELECT 1 FROM system.processes WHERE query_id LIKE 'iot-topology:%:rows:readings:%'")).length === 0) await sleep(5);
+  await db.sink.deliver(batch, { uncertain: true });
+  t.equal(await sending, "SINK_FAILED", "it was killed");
+  await assertExact(t, db, 400);
 });
 
 t.test("an old batch of an upsert does not come behind a newer one of the same version", async (t) => {

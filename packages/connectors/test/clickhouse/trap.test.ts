@@ -1,9 +1,11 @@
 /** The traps of exactly-once inserts, each shown to be real on this server, and then with its cure. */
+import { Readable } from "node:stream";
 import t from "tap";
 import { clickhouse } from "@iot-topology/connectors/clickhouse";
 import { plainSettings, tokenSettings } from "../../src/clickhouse/insert-settings.ts";
 import { Reading, reading, readings, readingsFrom, seal, startLab, WINDOW_MISMATCHES } from "./fixture.ts";
 
+t.setTimeout(100_000);
 const lab = await startLab();
 t.teardown(() => lab.stop());
 
@@ -135,4 +137,23 @@ t.test("bytes that are no text stay as they are", async (t) => {
     { code: "INVALID_UTF8", field: "a.b", step: "cast", offset: "2", timestamp: "2023-11-14 22:13:20.123", key: "", head: "FFFE0080275C", size: "6" },
     { code: "INVALID_UTF8", field: "a.b", step: "map", offset: "2", timestamp: "2023-11-14 22:13:20.123", key: "FFFE0080275C", head: "F5F5F5F5F5F5", size: "1048576" },
   ]);
+});
+
+t.test("a statement is in system.processes before its conditions are read, so a claim that was not seen can be waited for", async (t) => {
+  const db = await lab.open([]);
+  t.teardown(() => db.close());
+  await db.client.command({ query: "CREATE TABLE s (k UInt8) ENGINE = MergeTree ORDER BY k" });
+  await db.client.command({ query: "CREATE TABLE gate (open UInt8) ENGINE = MergeTree ORDER BY open" });
+  // The subquery sleeps first and reads the gate afterwards: it is found running while the gate is still empty.
+  const reading = db.client.exec({
+    query: "INSERT INTO s SELECT k FROM input('k UInt8') WHERE (SELECT count() + sum(s) FROM (SELECT sleep(1) AS s) AS a LEFT JOIN gate ON 1) >= 0 FORMAT RowBinary",
+    values: Readable.from([Buffer.from([1])], { objectMode: false }),
+    query_id: "gated",
+  });
+  let seen = 0;
+  const done = reading.then(({ stream }) => stream.resume(), (error: unknown) => t.fail(String(error))).finally(() => (seen = seen === 0 ? -1 : seen));
+  while (seen === 0) seen = (await db.rows("SELECT 1 FROM system.processes WHERE query_id = 'gated'")).length;
+  t.equal(seen, 1);
+  t.same(await db.rows("SELECT count() AS n FROM s"), [{ n: "0" }]);
+  await done;
 });
