@@ -121,7 +121,7 @@ t.test("a fleet is loaded exactly once, though ClickHouse and the program are ki
     const replayed = await cli("dlq", "replay", "--limit", "50", "--yes");
     t.match([replayed.code, replayed.stdout], [0, /^50 records appended; the next start processes them/], replayed.stderr);
     const reset = await cli("reset", "--yes");
-    t.match([reset.code, reset.stdout], [0, /the log stays/], reset.stderr);
+    t.match([reset.code, reset.stdout], [0, /the input stays/], reset.stderr);
     t.match(await sql("SELECT count() AS n FROM system.tables WHERE database = 'iot'"), { n: "0" });
     const anew = await start("--until-end").ended;
     const { read, written, deadLetters } = jsonLines(anew.stdout).find((line) => line["msg"] === "summary") ?? {};
