@@ -1,9 +1,13 @@
 /** docs/schema-registry.md shows the example as it is and the schema as it comes out, and the example runs. */
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { openInstance } from "@iot-topology/core";
 import { memoryLog } from "@iot-topology/core/testing";
 import { schemaRegistry, toAvroSchema, toJsonSchema, withRegistry } from "@iot-topology/connectors/schema-registry";
 import t from "tap";
+import { runCli } from "../iot/cli.ts";
 import { apicurio } from "./apicurio.ts";
 
 t.setTimeout(120_000);
@@ -42,4 +46,12 @@ t.test("04: orders in each format go through the example, and what cannot be rea
   const latest = await registry.latest("paid-orders-value");
   t.equal(log.recordsOf("paid-orders")[0]?.value?.readUInt32BE(1), latest?.id);
   t.equal(await registry.compatibility("paid-orders-value"), "BACKWARD");
+
+  // The command prepares the formats by itself. A replay file holds plain JSON, which is not in the wire format.
+  const folder = mkdtempSync(join(tmpdir(), "iot-topology-registry-"));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  writeFileSync(join(folder, "orders.ndjson"), `${JSON.stringify({ topic: "orders", key: "o-1", ts: 1_772_359_200_000, payload: JSON.stringify(order) })}\n`);
+  const { code, stderr, stdout } = await runCli(["start", fileURLToPath(new URL("../../examples/04-schema-registry/topology.ts", import.meta.url)), "--replay", join(folder, "orders.ndjson"), "--until-end", "--data", join(folder, "data")]);
+  t.equal(code, 0, stderr);
+  t.match(stdout + stderr, /dead/i);
 });
