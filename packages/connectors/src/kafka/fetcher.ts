@@ -187,10 +187,8 @@ export class Fetcher {
       return buffer.turn;
     });
     void this.#request(broker, lane, buffers, maxWaitMs)
-      .then(
-        (answers) => this.#accept(broker, buffers, turns, answers),
-        (error: unknown) => buffers.forEach((buffer) => this.#failed(buffer, error)),
-      )
+      .then((answers) => this.#accept(broker, buffers, turns, answers))
+      .catch((error: unknown) => buffers.forEach((buffer) => this.#failed(buffer, error)))
       .finally(() => {
         own.delete(lane);
         for (const buffer of buffers) buffer.isPending = false;

@@ -6,7 +6,6 @@ import type { Purpose } from "./cluster.ts";
 import { type ProducerIdentity, Sequences, produceBatches, producerError } from "./produce.ts";
 import type { ProducerSettings } from "./producer-settings.ts";
 import type { Router } from "./request.ts";
-import { partitionsOf } from "./transactional-producer.ts";
 
 /** Records as frames (core's model/frame.ts). */
 export function framesOf(records: readonly ProducerRecord[]): Buffer {
@@ -39,7 +38,7 @@ export class IdempotentProducer {
   async append(topic: string, frames: Uint8Array, recordCount: number): Promise<void> {
     const { deadlineMs, batchBytesMax, codec, replicationTimeoutMs: timeoutMs } = this.#settings;
     const deadline = new Deadline(deadlineMs);
-    const partitions = await partitionsOf(this.#router, topic, deadline);
+    const partitions = await this.#router.partitions(topic, deadline);
     const encoded = encodeBatches(frames, { topic, partitions, recordCount, keyless: this.#rotation++ % partitions, batchBytesMax, codec });
     const session = await this.#begin(deadline);
     const produce = { ...session, purpose: APPENDS, deadline, timeoutMs };

@@ -1,7 +1,7 @@
 /** Requests that have to reach a particular broker: a partition's leader, or the coordinator of a group or a transactional id. Both move. */
-import { type AttemptOptions, answerLost, untilAnswered } from "./attempt.ts";
+import { type AttemptOptions, type Deadline, answerLost, untilAnswered } from "./attempt.ts";
 import { noPartition } from "./batch-encoder.ts";
-import type { Cluster, Purpose } from "./cluster.ts";
+import type { Cluster, Purpose, TopicLayout } from "./cluster.ts";
 import { errorAction, errorName, refusal, topicNotFound } from "./error-code.ts";
 import { WireError } from "./wire.ts";
 import type { WireConnection } from "./wire.ts";
@@ -103,12 +103,27 @@ export class Router {
 
   /** The broker that leads a partition, or -1. A topic that is `known` to exist and is not in the answer is on its way: brokers learn of it one after the other. */
   async leader(topic: string, partition: number, isKnown = false): Promise<number> {
-    const layout = await this.cluster.layout(topic);
+    const layout = await this.#layoutWith(topic, partition);
     if (layout === undefined) {
       if (isKnown) throw new WireError(`the topic ${topic} is not known to the broker`);
       throw topicNotFound(topic);
     }
     if (partition < 0 || partition >= layout.leaders.length) throw noPartition(topic, partition, layout.leaders.length);
     return layout.leaders[partition] as number;
+  }
+
+  /** The number of a topic's partitions; waits while the brokers are away. Throws TOPIC_NOT_FOUND. */
+  async partitions(topic: string, deadline: Deadline, wanted = 0): Promise<number> {
+    const layout = await untilAnswered({ what: "looking up a topic", place: topic, deadline }, async () => ({ value: await this.#layoutWith(topic, wanted) }));
+    if (layout === undefined) throw topicNotFound(topic);
+    return layout.leaders.length;
+  }
+
+  /** Partitions may have been added since a topic was looked up. */
+  async #layoutWith(topic: string, partition: number): Promise<TopicLayout | undefined> {
+    const layout = await this.cluster.layout(topic);
+    if (layout === undefined || partition < layout.leaders.length) return layout;
+    this.cluster.forget(topic);
+    return this.cluster.layout(topic);
   }
 }

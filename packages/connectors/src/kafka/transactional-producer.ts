@@ -13,10 +13,10 @@
  */
 import { TopologyError, failpoint, topicPartitionName } from "@iot-topology/core";
 import type { GroupPosition, Transaction, TransactionResult, TransactionalProducer } from "@iot-topology/core";
-import { Deadline, untilAnswered } from "./attempt.ts";
+import { Deadline } from "./attempt.ts";
 import { type OpenBatch, encodeBatches } from "./batch-encoder.ts";
 import type { Purpose } from "./cluster.ts";
-import { errorAction, topicNotFound } from "./error-code.ts";
+import { errorAction } from "./error-code.ts";
 import { type PartitionBatches, type ProducerIdentity, Sequences, produceBatches, producerError } from "./produce.ts";
 import type { ProducerSettings } from "./producer-settings.ts";
 import type { Router } from "./request.ts";
@@ -99,7 +99,7 @@ class KafkaProducer implements TransactionalProducer {
     const found = new Map<string, { topic: string; partition: number; batches: OpenBatch[] }>();
     for (const { topic, frames, recordCount, partition: given } of transaction.batches) {
       if (recordCount === 0) continue;
-      const partitions = await partitionsOf(this.#router, topic, deadline);
+      const partitions = await this.#router.partitions(topic, deadline, given);
       const encoded = encodeBatches(frames, { topic, partitions, recordCount, partition: given, keyless: this.#rotation++ % partitions, batchBytesMax, codec });
       for (const [partition, batches] of encoded) {
         const name = topicPartitionName(topic, partition);
@@ -163,11 +163,4 @@ function decisiveCode(answers: readonly WirePartitionError[]): number {
     code = errorCode;
   }
   return code;
-}
-
-/** The number of a topic's partitions; waits while the brokers are away. Throws TOPIC_NOT_FOUND. */
-export async function partitionsOf(router: Router, topic: string, deadline: Deadline): Promise<number> {
-  const layout = await untilAnswered({ what: "looking up a topic", place: topic, deadline }, async () => ({ value: await router.cluster.layout(topic) }));
-  if (layout === undefined) throw topicNotFound(topic);
-  return layout.leaders.length;
 }
