@@ -66,6 +66,14 @@ t.test("what is encoded is decoded as it was, in batches of any size and codec",
   }
 });
 
+t.test("where the broker stamps records when it appends them, that is their time", async (t) => {
+  const stored = logOf([{ key: null, value: "a", timestamp: 5 }, { key: null, value: "b", timestamp: 9 }]);
+  stored[22] = (stored[22] as number) | 8;
+  stored.writeBigInt64BE(1_800_000_000_000n, 35);
+  sealBatch(stored, sender);
+  t.same(read(stored).map(({ timestamp }) => timestamp), [1_800_000_000_000, 1_800_000_000_000]);
+});
+
 t.test("kafkajs reads what we write, and we read what kafkajs writes", async (t) => {
   const require = createRequire(new URL("../../src/kafka/index.ts", import.meta.url));
   const from = (path: string): unknown => require(`../../../../node_modules/kafkajs/src/protocol/${path}`);
