@@ -185,6 +185,7 @@ export class ClusterInstance implements Instance {
 
   async #lost(reason: string): Promise<void> {
     this.#options.logger.warn({ reason }, "the group has taken this process for dead; its tasks are dropped without a commit");
+    this.#owners = {};
     await this.#fleet.abandon(reason);
   }
 
@@ -232,7 +233,9 @@ export class ClusterInstance implements Instance {
   /** Everything that stands in the log now is committed by the group, and this process has delivered its share. */
   async #drained(): Promise<undefined> {
     for (;;) {
-      if (this.#membership !== undefined && this.#generation > 0 && this.#fleet.isSettled) {
+      // A task on its way from one process to another is nobody's share, and may have rows to deliver.
+      const isShared = this.#generation > 0 && this.#tasks.every((task) => task in this.#owners);
+      if (this.#membership !== undefined && isShared && this.#fleet.isSettled) {
         await this.#worker.drained();
         if (await this.#isGroupAtEnd()) return undefined;
       }

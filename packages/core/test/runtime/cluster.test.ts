@@ -8,7 +8,7 @@ import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { c, type ClusterLog, count, defineTopology, type Instance, type Logger, openInstance, record, type Sink, type SinkConnector, sum, topic, type Topology } from "@iot-topology/core";
+import { c, type ClusterLog, count, defineTopology, type Instance, type Logger, openInstance, record, type Sink, type SinkConnector, sum, topic, type Topology, TopologyError } from "@iot-topology/core";
 import { type ClusterOperation, collect, type CollectConnector, collectConnector, type ManualClock, manualClock, type MemoryCluster, memoryCluster } from "@iot-topology/core/testing";
 import { seededRandom } from "../../src/testing/memory-cluster/network.ts";
 
@@ -45,10 +45,20 @@ interface Process {
 
 const NEVER = new Promise<never>(() => {});
 
-/** The connector as one process sees it: what is dead delivers nothing. */
-function ofProcess(connector: CollectConnector, life: { readonly dead: boolean }): SinkConnector {
+/** The connector as one process sees it: slow now and then, without an answer now and then, and what is dead delivers nothing. */
+function ofProcess(connector: CollectConnector, life: { readonly dead: boolean }, { clock, random }: Pick<Run, "clock" | "random">): SinkConnector {
+  const refuse = (what: string): never => {
+    throw new TopologyError("CLICKHOUSE_UNREACHABLE", what, { retriable: true });
+  };
   const gated = (sink: Sink): Sink => ({
-    deliver: (batch, hint) => (life.dead ? NEVER : sink.deliver(batch, hint)),
+    async deliver(batch, hint) {
+      // Longer than a session, sometimes: the task may be another's by the time that the rows arrive.
+      await clock.sleep(random() < 0.1 ? 2_500 * random() : 30 * random());
+      if (life.dead) await NEVER;
+      if (random() < 0.05) refuse("the rows are lost");
+      await sink.deliver(batch, hint);
+      if (random() < 0.05) refuse("the answer is lost");
+    },
     settle: () => (life.dead ? NEVER : sink.settle()),
   });
   return { ...connector, open: async (context, specs) => (await connector.open(context, specs)).map(gated) };
@@ -108,7 +118,7 @@ class Run {
     const name = `process ${this.processes.length}`;
     const say = (level: string) => (fields: object, message: string) => this.note(`${name} ${level} ${message} ${JSON.stringify(fields)}`);
     const logger: Logger = { debug: say("debug"), info: say("info"), warn: say("warn"), error: say("error") };
-    const options = { log, connectors: [ofProcess(this.connector, life)], stateDir: dir, clock: this.clock, logger, createTopics: true, partitions: PARTITIONS, commitRecordsMax: 1 + Math.floor(this.random() * 40), commitIntervalMs: 20, sessionTimeoutMs: 1_000, changelogSweepBytesMin: 4_000, standbyReplicas: this.random() < 0.3 ? 1 : 0 };
+    const options = { log, connectors: [ofProcess(this.connector, life, this)], stateDir: dir, clock: this.clock, logger, createTopics: true, partitions: PARTITIONS, commitRecordsMax: 1 + Math.floor(this.random() * 40), commitIntervalMs: 20, sessionTimeoutMs: 1_000, changelogSweepBytesMin: 4_000, standbyReplicas: this.random() < 0.3 ? 1 : 0 };
     this.note(`${name} starts${dir === null ? "" : ` in ${dir.slice(this.root.length + 1)}`}`);
     const instance = await openInstance(topology, options);
     void instance.failed.then((error) => {
@@ -164,6 +174,10 @@ class Run {
     if (dice < 0.78) {
       this.note(`the sessions of process ${this.processes.indexOf(one)} end`);
       return void this.cluster.expire(one.log);
+    }
+    if (dice < 0.8) {
+      const count = await this.cluster.abortHanging();
+      return this.note(`the coordinator aborts ${count} transactions`);
     }
     if (dice < 0.86) {
       if (one.paused) this.cluster.resume(one.log);
