@@ -80,6 +80,7 @@ function clusterRows({ memberId, generation, rebalances, standby, restoring, abo
     ["group", memberId === null ? "joining" : `member ${memberId}, generation ${generation}, ${rebalances} assignments, ${Object.keys(owners).length} tasks in all`],
     ["transactions", `${abortedTransactions} failed and done again, ${fencedTasks} tasks taken over by others`],
     ...hangingTransactions.map(({ transactionalId, startedAt, partitions }) => ["hanging", `transaction ${transactionalId} is open since ${new Date(startedAt).toISOString()} and holds back ${partitions.join(", ")}`]),
+    ...hangingTransactions.map(({ transactionalId, startedAt }) => ["HANGING", `transaction ${transactionalId}, open since ${new Date(startedAt).toISOString()}: its partitions are not read past it`]),
     ...(standby.length === 0 ? [] : [["standby", standby.join(", ")]]),
     ...restoring.map(({ id, position, end }) => [`task ${id}`, `being restored, at ${position} of ${end} of its changelog`]),
   ];

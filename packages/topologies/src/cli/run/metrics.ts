@@ -66,6 +66,7 @@ const METRICS: readonly MetricSpec[] = [
   { name: "rebalance_total", help: "Assignments of tasks since the start.", type: "counter", labels: [], read: ({ cluster }) => ofCluster(cluster?.rebalances) },
   { name: "aborted_transactions_total", help: "Transactions that failed and whose tasks were opened again.", type: "counter", labels: [], read: ({ cluster }) => ofCluster(cluster?.abortedTransactions) },
   { name: "fenced_tasks_total", help: "Tasks that another instance took over before this one gave them up.", type: "counter", labels: [], read: ({ cluster }) => ofCluster(cluster?.fencedTasks) },
+  { name: "hanging_transactions", help: "Transactions of others in the input that have been open for too long and hold readers back.", type: "gauge", labels: [], read: ({ cluster }) => ofCluster(cluster?.hangingTransactions.length) },
   { name: "failed", help: "1 where the instance has failed for good.", type: "gauge", labels: [], read: ({ state }) => [[{}, state === "failed" ? 1 : 0]] },
 ];
 

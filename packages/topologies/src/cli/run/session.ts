@@ -193,6 +193,7 @@ function clusterOptions(config: Config, advertisedUrl: string | undefined): Part
     createTopics: config["kafka.createTopics"],
     sessionTimeoutMs: config["kafka.sessionTimeoutMs"],
     standbyReplicas: config.standbyReplicas,
+    hangingTransactionMs: config["kafka.hangingTransactionMs"],
     ...(replicationFactor === undefined ? {} : { replicationFactor }),
     ...(advertisedUrl === undefined ? {} : { advertisedUrl }),
   };
