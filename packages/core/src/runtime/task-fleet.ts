@@ -251,7 +251,7 @@ export class TaskFleet {
     slot.opening = abort;
     try {
       const store = await openStore(slot.place, options, abort.signal, (progress) => (slot.restoring = progress));
-      const following = this.#follow(store, abort.signal, slot);
+      const following = this.#follow(store, abort.signal, slot).catch((cause: unknown) => this.#standbyFailed(slot, cause));
       slot.standby = { store, following, abort };
       slot.role = "standby";
     } finally {
@@ -270,6 +270,15 @@ export class TaskFleet {
         await clock.sleep(RETRY_LAST_MS, signal);
       }
     }
+  }
+
+  /** What a standby copy cannot go on from, nobody else hears of. */
+  async #standbyFailed({ place }: Slot, cause: unknown): Promise<void> {
+    const { options, onFailure } = this.#fleet;
+    const error = cause instanceof TopologyError ? cause : new TopologyError("TASK_FAILED", String(cause), { place: place.id, cause });
+    const dir = taskDir(place, options);
+    if (error.code === "STATE_CORRUPT" && dir !== null) await markDamaged(dir, error.message).catch(() => {});
+    onFailure(error);
   }
 
   async #closeStandby(slot: Slot): Promise<void> {
