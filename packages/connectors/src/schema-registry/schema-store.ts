@@ -12,6 +12,7 @@ export type StoredSchema =
   | { readonly kind: "unusable"; readonly id: number; readonly reason: string };
 
 const REFERENCES_MAX = 1_000;
+const SCHEMA_CHARS_MAX = 4 * 1_048_576;
 const UNKNOWN_IDS_MAX = 100_000;
 const CONCURRENT_MAX = 8;
 
@@ -84,6 +85,7 @@ export class SchemaStore {
   }
 
   async #compile(id: number, schema: SchemaText): Promise<StoredSchema> {
+    if (schema.text.length > SCHEMA_CHARS_MAX) return { kind: "unusable", id, reason: `its text has ${schema.text.length} characters, and the limit is ${SCHEMA_CHARS_MAX}` };
     const imports = await this.references(schema);
     try {
       return { id, ...parseSchema(schema, imports) };
