@@ -204,6 +204,8 @@ export class TaskFleet {
       opened.task.enter("opening");
       opened.task.enter("running");
       for (const entry of opened.outbox) this.#lane(entry, lanes).push(entry, (done) => opened.committer.acknowledge(done), true);
+      // The former owner may have died between its last delivery and the upkeep behind it: what it left to do is looked for also where the outbox is empty.
+      for (const lane of lanes.values()) lane.requestSettle();
       worker().add(opened);
       options.logger.info({ task: slot.place.id, commit: opened.committer.checkpoint.commit, inMs: options.clock.now() - startedAt }, "task opened");
     } finally {
