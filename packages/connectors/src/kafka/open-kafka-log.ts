@@ -192,6 +192,10 @@ class OpenKafkaLog implements KafkaLog {
     return this.#administration.deleteGroup(group);
   }
 
+  settledEnd(topic: string, partition: number): Promise<number> {
+    return this.#administration.settledEnd(topic, partition);
+  }
+
   describeTopic(topic: string): Promise<TopicDescription | undefined> {
     return this.#administration.describeTopic(topic);
   }

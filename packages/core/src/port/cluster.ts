@@ -136,6 +136,11 @@ export interface ClusterLog extends SourceLog {
   describeGroup(group: string): Promise<GroupDescription>;
   /** Removes a group with its offsets. Throws where it has members; a group that does not exist is no error. */
   deleteGroup(group: string): Promise<void>;
+  /**
+   * Waits until every transaction is over that has written to the partition so far, and gives one past its last record then. A transaction becomes visible
+   * partition by partition: `offsets` may still leave out what the group's committed offsets show already. Throws TRANSACTION_HANGING at the deadline.
+   */
+  settledEnd(topic: string, partition: number): Promise<number>;
   /** Undefined where the topic does not exist. */
   describeTopic(topic: string): Promise<TopicDescription | undefined>;
   /** Creates topics; one that exists already is left as it is. */

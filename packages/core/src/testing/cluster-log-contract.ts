@@ -146,8 +146,12 @@ function aborted(suite: ClusterSuite): void {
     t.same(held.map(textOf), ["before"]);
     t.same((await log.fetch(a, 0, 1, LIMITS)).records.map(textOf), []);
     const open = await log.openTransactions(Date.now() + 60_000);
+    let settled: number | undefined;
+    const settling = log.settledEnd(a, 0).then((end) => (settled = end));
     t.same(open.filter(({ transactionalId }) => transactionalId === id).map(({ partitions }) => partitions.filter(({ topic }) => topic === a).map(({ partition }) => partition)), [[0]], "it is listed");
+    t.equal(settled, undefined, "the end is not settled while it is open");
     await log.openProducer(id);
+    t.ok((await settling) >= 4, "the settled end is behind all that was written");
     t.same((await readRecords(log, a, 0, 2)).map(textOf), ["before", "behind"]);
     t.same([...(await log.committedOffsets(group, [{ topic: a, partition: 0 }]))], [], "its offsets are gone too");
     t.same((await log.openTransactions(Date.now() + 60_000)).filter(({ transactionalId }) => transactionalId === id), []);

@@ -48,6 +48,15 @@ export function clusterClient(environment: ClientEnvironment): ClusterLog {
         const { start, stableEnd } = topics.partition(topic, partition);
         return { start, end: stableEnd };
       }),
+    async settledEnd(topic, partition) {
+      let target: number | undefined;
+      for (const until = clock.now() + environment.deadlineMs; ; await clock.sleep(UNSTABLE_RETRY_MS)) {
+        const { next, stableEnd } = await request("metadata", () => topics.partition(topic, partition));
+        target ??= next;
+        if (stableEnd >= target) return target;
+        if (clock.now() >= until) throw new TopologyError("TRANSACTION_HANGING", "a transaction is open that holds readers back", { place: `${topic}-${partition}`, retriable: true });
+      }
+    },
     fetch: (topic, partition, fromOffset, limits) => request("fetch", () => topics.partition(topic, partition).fetch(fromOffset, limits)),
     onAppend(listener) {
       listeners.set(listener, line);
