@@ -206,6 +206,7 @@ export class Stage {
     const committed = await this.log.committedOffsets(this.name, partitions);
     for (const { partition } of partitions) {
       const { start, end } = await this.log.offsets(topic, partition);
+      if (topic === repartitionOf(this.name) && (await this.log.settledEnd(topic, partition)) > end) return false;
       if (end > start && (committed.get(topicPartitionName(topic, partition)) ?? 0) < end) return false;
     }
     return true;
