@@ -7,7 +7,7 @@ import type { WireSasl, WireTls } from "./wire.ts";
 export interface KafkaLogOptions {
   /** `host:port`, one or more; the others are learnt from them. */
   readonly brokers: readonly string[];
-  /** The library that does connections and requests; `kafkajs` when absent. */
+  /** The library that speaks to the brokers; `platformatic` when absent. Both hold the same guarantees: it is the faster one, and is maintained. */
   readonly client?: "kafkajs" | "platformatic";
   /** Shown in the brokers' logs and quotas; `iot-topology` when absent. */
   readonly clientId?: string;

@@ -27,7 +27,7 @@ import type { Wire, WireAddress } from "./wire.ts";
  * ```
  */
 export async function openKafkaLog(options: KafkaLogOptions): Promise<KafkaLog> {
-  const { client = "kafkajs", deadlineMs = 30_000 } = options;
+  const { client = "platformatic", deadlineMs = 30_000 } = options;
   const bootstrap = options.brokers.map(addressOf);
   if (bootstrap.length === 0) throw new TopologyError("CONFIG_INVALID", "no brokers are named", { place: "kafka", cure: "name at least one as host:port" });
   const { clientId = "iot-topology", connectTimeoutMs = 5_000, requestTimeoutMs = 10_000, tls, sasl, logger } = options;
