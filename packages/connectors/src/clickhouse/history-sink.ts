@@ -1,4 +1,4 @@
-import { type DeliveryHint, failpoint, type Logger, type SealedBatch, type Sink, TopologyError } from "@iot-topology/core";
+import { type DeliveryHint, failpoint, type InputRange, type Logger, type SealedBatch, type Sink, TopologyError } from "@iot-topology/core";
 import type { AsOfRefresher } from "./as-of-refresher.ts";
 import { identityTuple, type RangeCondition, rangeCondition } from "./batch-range.ts";
 import type { Claims } from "./claim.ts";
@@ -60,6 +60,13 @@ export class HistorySink implements Sink {
     });
     failpoint("clickhouse.after-insert");
     await this.#refresher.delivered(table, batch.loadTimeMin, batch.loadTimeMax);
+  }
+
+  async mayHold(inputs: readonly InputRange[]): Promise<boolean> {
+    const { server, placement } = this.#environment;
+    const { where, parameters } = rangeCondition(inputs, this.#declaration.identity);
+    const rows = await server.rows(`SELECT 1 AS held FROM ${this.#table} WHERE ${where} LIMIT 1`, parameters, placement.replicated ? { select_sequential_consistency: 1 } : {});
+    return rows.length > 0;
   }
 
   /** Makes the as-of snapshots that are due, of all histories: one's load time may have passed another's midnight. */

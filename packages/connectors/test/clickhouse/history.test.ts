@@ -27,4 +27,6 @@ t.test("a delivered batch shows in the history, the latest values, the windows, 
   ]);
   t.same(await db.rows("SELECT max(seq) AS seq, count() AS n FROM readings_as_of(as_of = '2026-01-01 00:10:00')"), [{ seq: "19", n: "3" }]);
   t.same(await db.rows("SELECT device_id FROM hot ORDER BY device_id"), [{ device_id: "device-1" }, { device_id: "device-2" }]);
+  const held = (topic: string, partition: number, firstOffset: number) => db.sink.mayHold?.([{ topic, partition, firstOffset, lastOffset: Number.MAX_SAFE_INTEGER }]);
+  t.same([await held("t", 0, 0), await held("t", 0, 9_999), await held("t", 0, 10_000), await held("t", 1, 0), await held("other", 0, 0)], [true, true, false, false, false], "it says what it holds");
 });

@@ -90,6 +90,11 @@ export interface DeliveryHint {
 export interface Sink {
   /** Resolves once the batch is acknowledged. Rejects with a TopologyError; a retriable one is tried again with `uncertain: true`. */
   deliver(batch: SealedBatch, hint: DeliveryHint): Promise<void>;
+  /**
+   * Whether rows made of these inputs may stand in the target. Asked before a task begins from nothing on an input that holds records already: where no sink holds any, there
+   * was no former life, and its batches need not be checked one by one. Without the method they may.
+   */
+  mayHold?(inputs: readonly InputRange[]): Promise<boolean>;
   /** Called when nothing is waiting for this sink: upkeep that follows deliveries (snapshots, ...). May do nothing. */
   settle(): Promise<void>;
 }

@@ -6,7 +6,7 @@ import { recover } from "../commit/commit.ts";
 import { ReplicatedCommitter } from "../commit/replicated-commit.ts";
 import { makeCounters, TopologyError, topicPartitionName } from "../model/index.ts";
 import { isRebuildable, type Plan } from "../plan/index.ts";
-import type { ClusterLog, TransactionalProducer } from "../port/index.ts";
+import type { ClusterLog, InputRange, TransactionalProducer } from "../port/index.ts";
 import type { StateBackend } from "../state/backend.ts";
 import { openLevel } from "../state/level.ts";
 import { memoryBackend } from "../state/memory-backend.ts";
@@ -64,21 +64,28 @@ export interface OpenedClusterTask extends OpenedTask {
   readonly producer: TransactionalProducer;
 }
 
+/** What the opening of a task tells and asks. */
+export interface OpeningHandlers {
+  readonly onProgress: (progress: RestoreProgress) => void;
+  /** Whether a sink that tells rows by their position may hold some of these inputs. */
+  readonly mayHold: (inputs: readonly InputRange[]) => Promise<boolean>;
+}
+
 /**
  * Opens an active task: fence, then read, then restore. After the fence nobody else can commit for it, so what is read then is final.
  */
-export async function openClusterTask(place: ClusterTaskPlace, options: ResolvedOptions, signal: AbortSignal, onProgress: (progress: RestoreProgress) => void): Promise<OpenedClusterTask> {
+export async function openClusterTask(place: ClusterTaskPlace, options: ResolvedOptions, signal: AbortSignal, watch: OpeningHandlers): Promise<OpenedClusterTask> {
   const log = options.log as ClusterLog;
   const { plan, part, partition, id } = place;
   const producer = await log.openProducer(transactionalIdOf(plan.topology.name, id));
   try {
-    const store = await openStore(place, options, signal, onProgress);
+    const store = await openStore(place, options, signal, watch.onProgress);
     try {
       await store.catchUp();
       if (signal.aborted) throw new TopologyError("LEASE_EXPIRED", "the task was given up while its store was restored", { place: id, retriable: true });
       const { checkpoint, outbox } = await recover(store.backend, `state of task ${id}`);
       if (checkpoint === undefined) await refuseLostState(place, log);
-      const { inputs, first } = await placeInputs(place, checkpoint, options);
+      const { inputs, first } = await placeInputs(place, checkpoint, options, watch.mayHold);
       const last = checkpoint ?? first;
       const changelog = { topic: part.changelog, partition };
       const committer = new ReplicatedCommitter(
@@ -124,7 +131,7 @@ function dropDead(log: ClusterLog, changelog: { readonly topic: string; readonly
 }
 
 /** Where the task reads on: at the group's committed offsets, which came in the same transaction as the checkpoint. */
-async function placeInputs(place: ClusterTaskPlace, checkpoint: Checkpoint | undefined, options: ResolvedOptions): Promise<{ inputs: TaskInput[]; first: Checkpoint }> {
+async function placeInputs(place: ClusterTaskPlace, checkpoint: Checkpoint | undefined, options: ResolvedOptions, mayHold: OpeningHandlers["mayHold"]): Promise<{ inputs: TaskInput[]; first: Checkpoint }> {
   const log = options.log as ClusterLog;
   const { plan, part, partition, id } = place;
   const committed = await log.committedOffsets(plan.topology.name, part.part.topics.map((topic) => ({ topic, partition })));
@@ -151,6 +158,8 @@ async function placeInputs(place: ClusterTaskPlace, checkpoint: Checkpoint | und
     if (end > start) ends[name] = end;
     inputs.push(new TaskInput(topic, partition, position, end));
   }
-  const isRebuild = checkpoint === undefined && committed.size === 0 && Object.keys(ends).length > 0 && isRebuildable(part.part);
+  const isNew = checkpoint === undefined && committed.size === 0 && Object.keys(ends).length > 0 && isRebuildable(part.part);
+  // A topology that is started on topics with records in them is mostly a new one, not one whose changelog was lost: checking each batch costs several times its insert.
+  const isRebuild = isNew && (await mayHold(part.part.topics.map((topic) => ({ topic, partition, firstOffset: 0, lastOffset: Number.MAX_SAFE_INTEGER }))));
   return { inputs, first: { format: 1, commit: 0, offsets: {}, sequences: {}, streamTimes: {}, counters: makeCounters(), ...(isRebuild ? { rebuildUntil: ends } : {}) } };
 }

@@ -1,6 +1,6 @@
 import type { OutboxEntry } from "../commit/outbox.ts";
 import { TopologyError } from "../model/index.ts";
-import { type Clock, failpoint, type Logger, type Sink } from "../port/index.ts";
+import { type Clock, failpoint, type InputRange, type Logger, type Sink } from "../port/index.ts";
 import type { OutboxStatus } from "./status.ts";
 
 interface LaneItem {
@@ -87,6 +87,16 @@ export class DeliveryLane {
     if (first === undefined || !isOfTask(first)) return;
     const until = this.#clock.now() + waitMs;
     while (this.#queue[0] === first && this.#clock.now() < until) await this.#clock.sleep(5);
+  }
+
+  /** Whether the target may hold rows of these inputs already; it may where it cannot be asked. */
+  async mayHold(inputs: readonly InputRange[]): Promise<boolean> {
+    try {
+      return (await this.#sink.mayHold?.(inputs)) ?? true;
+    } catch (cause) {
+      this.#logger.warn({ sink: this.target, error: String(cause) }, "the target could not be asked what it holds; what is delivered is checked");
+      return true;
+    }
   }
 
   /** Asks for upkeep even where nothing was delivered, as after a start. */

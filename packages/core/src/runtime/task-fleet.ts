@@ -1,5 +1,6 @@
 import type { OutboxEntry } from "../commit/outbox.ts";
 import { TopologyError } from "../model/index.ts";
+import type { InputRange } from "../port/index.ts";
 import type { DeliveryLane } from "./lane.ts";
 import { type ClusterTaskPlace, openClusterTask, type OpenedClusterTask, openStore, taskDir } from "./cluster-task.ts";
 import { markDamaged, type OpenedTask } from "./open-task.ts";
@@ -14,6 +15,7 @@ const RETRY_FIRST_MS = 100;
 const RETRY_LAST_MS = 5_000;
 const DROP_WAIT_MS = 3_000;
 const FOLLOW_PAUSE_MS = 100;
+const DOUBTS_MAX = 2;
 
 interface Slot {
   readonly place: ClusterTaskPlace;
@@ -30,6 +32,8 @@ interface Slot {
   /** Set where the active task must be closed as it stands, without a commit. */
   broken: TopologyError | undefined;
   retryMs: number;
+  /** How often its opening failed in a way that is final, unless another has taken it over meanwhile. */
+  doubts: number;
 }
 
 /** What the fleet needs of the instance. */
@@ -57,7 +61,7 @@ export class TaskFleet {
     this.#slots = new Map(
       fleet.places.map((place) => [
         place.id,
-        { place, wanted: "none", role: "none", active: undefined, standby: undefined, restoring: undefined, opening: undefined, work: undefined, broken: undefined, retryMs: RETRY_FIRST_MS },
+        { place, wanted: "none", role: "none", active: undefined, standby: undefined, restoring: undefined, opening: undefined, work: undefined, broken: undefined, retryMs: RETRY_FIRST_MS, doubts: 0 },
       ]),
     );
   }
@@ -122,7 +126,8 @@ export class TaskFleet {
   failed(opened: OpenedTask, error: TopologyError): boolean {
     const slot = this.#slots.get(opened.task.id);
     if (slot === undefined || slot.active !== opened) return true;
-    const isOwn = error.retriable || error.code === "PRODUCER_FENCED" || error.code === "STATE_CORRUPT";
+    // Records that are gone may be gone because another has the task now and went on: opening it again tells.
+    const isOwn = error.retriable || error.code === "PRODUCER_FENCED" || error.code === "STATE_CORRUPT" || error.code === "OFFSET_OUT_OF_RANGE";
     if (!isOwn) return false;
     if (error.code === "PRODUCER_FENCED") this.fenced++;
     else this.aborted++;
@@ -179,15 +184,21 @@ export class TaskFleet {
     try {
       await work();
       slot.retryMs = RETRY_FIRST_MS;
+      slot.doubts = 0;
     } catch (cause) {
       const error = cause instanceof TopologyError ? cause : new TopologyError("TASK_FAILED", String(cause), { cause });
-      if (!error.retriable && error.code !== "PRODUCER_FENCED") throw error;
+      if (!error.retriable && error.code !== "PRODUCER_FENCED" && !this.#isDoubtful(slot, error)) throw error;
       if (!this.#isWanted(slot)) return;
       options.logger.warn({ task: slot.place.id, code: error.code, error: error.message, retryInMs: slot.retryMs }, "the task could not be opened, will be tried again");
       await options.clock.sleep(slot.retryMs);
       slot.retryMs = Math.min(slot.retryMs * 2, RETRY_LAST_MS);
       while (!mayRetry() && this.#isWanted(slot)) await options.clock.sleep(RETRY_FIRST_MS);
     }
+  }
+
+  /** A process that stood still between its fence and its look at the topics sees what its successor has done since. With a new fence it would not. */
+  #isDoubtful(slot: Slot, { code }: TopologyError): boolean {
+    return (code === "OFFSET_OUT_OF_RANGE" || code === "CHANGELOG_MISMATCH") && slot.doubts++ < DOUBTS_MAX;
   }
 
   async #openActive(slot: Slot): Promise<void> {
@@ -198,7 +209,10 @@ export class TaskFleet {
     slot.broken = undefined;
     const startedAt = options.clock.now();
     try {
-      const opened = await openClusterTask(slot.place, options, abort.signal, (progress) => (slot.restoring = progress));
+      const opened = await openClusterTask(slot.place, options, abort.signal, {
+        onProgress: (progress) => (slot.restoring = progress),
+        mayHold: (inputs) => this.#mayHold(slot.place, inputs),
+      });
       slot.active = opened;
       slot.role = "active";
       opened.task.enter("opening");
@@ -211,6 +225,17 @@ export class TaskFleet {
     } finally {
       slot.opening = undefined;
     }
+  }
+
+  /** Sinks that tell rows by a key and its version take them again as they are, whatever they hold. */
+  async #mayHold({ part }: ClusterTaskPlace, inputs: readonly InputRange[]): Promise<boolean> {
+    const { lanes } = this.#fleet;
+    for (const { spec } of part.part.sinks) {
+      if (spec.connector === "log" || spec.rebuildable !== "by-position") continue;
+      const lane = lanes.get(`${spec.connector}:${spec.target}`);
+      if (lane === undefined || (await lane.mayHold(inputs))) return true;
+    }
+    return false;
   }
 
   #lane(entry: OutboxEntry, lanes: ReadonlyMap<string, DeliveryLane>): DeliveryLane {
