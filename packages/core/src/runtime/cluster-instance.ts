@@ -169,7 +169,6 @@ export class ClusterInstance implements Instance {
     this.#memberId = memberId;
     this.#generation = generation;
     this.#rebalances++;
-    this.#owners = duty.owners;
     await writeMember(this.#dir, memberId);
     const { logger } = this.#options;
     if (duty.problem === undefined) logger.info({ generation, active: duty.active, standby: duty.standby, moving: duty.moving }, "tasks assigned");
@@ -177,6 +176,7 @@ export class ClusterInstance implements Instance {
     const roles = new Map<string, TaskRole>();
     for (const task of duty.standby) roles.set(task, "standby");
     for (const task of duty.active) roles.set(task, "active");
+    this.#owners = duty.owners;
     await this.#fleet.want(roles);
     // What moved away is closed now, and can be given to its new owner.
     if (duty.moving.length > 0) this.#membership?.rejoin();
@@ -236,8 +236,9 @@ export class ClusterInstance implements Instance {
       // A task on its way from one process to another is nobody's share, and may have rows to deliver.
       const isShared = this.#generation > 0 && this.#tasks.every((task) => task in this.#owners);
       if (this.#membership !== undefined && isShared && this.#fleet.isSettled) {
+        const generation = this.#generation;
         await this.#worker.drained();
-        if (await this.#isGroupAtEnd()) return undefined;
+        if ((await this.#isGroupAtEnd()) && generation === this.#generation && this.#fleet.isSettled) return undefined;
       }
       await this.#options.clock.sleep(DRAIN_LOOK_MS);
     }

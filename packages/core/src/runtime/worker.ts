@@ -225,7 +225,9 @@ export class Worker {
         task.fetches.set(input, fetch);
         // Whoever awaits it sees the error; until then it must not count as unhandled.
         fetch.catch((cause: unknown) => {
-          if (this.#isRemote && !task.failed && task.leaving === undefined && !this.#stopping) this.#fail(cause);
+          if (!this.#isRemote || task.failed || task.leaving !== undefined || this.#stopping) return;
+          const error = asTopologyError(cause);
+          if (!this.#isOwnFailure(task, error)) this.#fail(error);
         });
       }
       // Another machine's log may take its time: other tasks go on, and the records wake the loop.
@@ -305,7 +307,7 @@ export class Worker {
     const { clock, commitIntervalMs } = this.#options;
     const now = clock.now();
     let waitMs = IDLE_WAIT_MS;
-    for (const { dirtySince } of this.#tasks) if (dirtySince !== undefined) waitMs = Math.min(waitMs, Math.max(0, dirtySince + commitIntervalMs - now));
+    for (const { dirtySince, failed } of this.#tasks) if (dirtySince !== undefined && !failed) waitMs = Math.min(waitMs, Math.max(0, dirtySince + commitIntervalMs - now));
     if (this.#woken || this.#stopping) return;
     const abort = new AbortController();
     this.#wake = () => abort.abort();

@@ -14,6 +14,7 @@ interface Sleeper {
 }
 
 const TURNS_A_WAKING = 8;
+const STILL_MAX = 20_000;
 
 async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
@@ -22,11 +23,15 @@ async function turns(count: number): Promise<void> {
 /** Makes a {@link ManualClock} that begins at the given epoch milliseconds. */
 export function manualClock(startMs = 0): ManualClock {
   let now = startMs;
+  /** How often sleepers were woken without time passing. */
+  let stillCount = 0;
+  let lastSleeper = "";
   const sleepers = new Set<Sleeper>();
   return {
     now: () => now,
     sleep(ms, signal) {
       if (signal?.aborted === true) return Promise.resolve();
+      if (stillCount > STILL_MAX / 2) lastSleeper = new Error("sleeps").stack ?? "";
       return new Promise<void>((resolve) => {
         const wake = (): void => {
           sleepers.delete(sleeper);
@@ -44,6 +49,8 @@ export function manualClock(startMs = 0): ManualClock {
         let next: Sleeper | undefined;
         for (const sleeper of sleepers) if (sleeper.until <= target && (next === undefined || sleeper.until < next.until)) next = sleeper;
         if (next === undefined) break;
+        stillCount = next.until > now ? 0 : stillCount + 1;
+        if (stillCount > STILL_MAX) throw new Error(`time stands still at ${now}: somebody sleeps for no time, again and again: ${lastSleeper}`);
         now = Math.max(now, next.until);
         next.wake();
         await turns(TURNS_A_WAKING);

@@ -211,7 +211,18 @@ class Run {
     }
     if (this.alive.length === 0) await this.start(this.folder());
     this.note("everything is to be drained");
-    await Promise.all(this.alive.map(({ instance }) => instance.drain()));
+    // Each drains its own share: what moves from one to another meanwhile is drained in the next round.
+    const generations = (): string => this.alive.map(({ instance }) => instance.status().cluster?.generation).join();
+    for (let before = ""; before !== generations() || !this.isCalm(); await this.wait(300)) {
+      before = generations();
+      await Promise.all(this.alive.map(({ instance }) => instance.drain()));
+    }
+  }
+
+  /** Whether all are of one generation, and each task runs once. */
+  isCalm(): boolean {
+    const states = this.alive.map(({ instance }) => instance.status());
+    return new Set(states.map(({ cluster }) => cluster?.generation)).size === 1 && states.reduce((sum, { tasks }) => sum + tasks.length, 0) === PARTITIONS + 3;
   }
 
   async end(): Promise<void> {
