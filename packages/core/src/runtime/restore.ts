@@ -71,7 +71,8 @@ export class FollowedStore {
           cure: "use another data folder for Kafka, or carry the state over with a savepoint",
         });
       }
-      if (known !== undefined && known.offset > end) throw lost(place, known.offset, end);
+      // A commit that this process has just made may still be on its way into the changelog's readable part.
+      if (known !== undefined && known.offset > end && known.offset > (await log.settledEnd(changelog.topic, changelog.partition))) throw lost(place, known.offset, end);
       const store = new FollowedStore(options, backend, known?.offset ?? start, known?.commit);
       if (known !== undefined && known.offset < start) await store.#beginAnew(`its changelog begins at offset ${start} now`);
       return store;
