@@ -27,7 +27,9 @@ export async function openEnvironment(options: KafkaOptions = {}): Promise<Envir
     return undefined;
   }
   const dir = mkdtempSync(join(tmpdir(), "iot-topology-faults-"));
-  closers.push(() => rmSync(dir, { recursive: true, force: true }));
+  closers.push(() => {
+    if (process.env["FAULTS_KEEP"] === undefined) rmSync(dir, { recursive: true, force: true });
+  });
   const apache = startApacheClient(kafka.distribution, kafka.brokers);
   closers.push(() => apache.close());
   let server: ReturnType<typeof startEmbeddedClickHouse> | undefined;
