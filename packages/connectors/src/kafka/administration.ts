@@ -26,8 +26,9 @@ export class Administration {
     return { what, place, deadline: new Deadline(this.#deadlineMs), purpose: "admin" };
   }
 
-  /** The number of partitions, asked for anew where the topic was not known. */
+  /** The number of partitions, always asked for anew: what is remembered may be a minute old, and keys move at once where a topic gets more. */
   partitionCount(topic: string): Promise<number | undefined> {
+    this.#router.cluster.forget(topic);
     return untilAnswered(this.#options("looking up a topic", topic), async () => ({ value: (await this.#router.cluster.layout(topic))?.leaders.length }));
   }
 
