@@ -114,9 +114,10 @@ function addLooking(program: Command, run: Run): void {
     .action(run(async () => async (context, _, flags) => (await import("./command/status.ts")).status(context, flags)));
   program
     .command("doctor")
-    .description("check the machine, the data folder and ClickHouse")
+    .description("check the machine, the data folder, Kafka and ClickHouse")
     .option("--port <n>", "a port that should be free")
     .option("--clickhouse <url>", "a ClickHouse server to check")
+    .option("--kafka <brokers>", "HOST:PORT of Kafka brokers to check, with the topics of the topology")
     .action(run(async () => async (context, _, flags) => (await import("./command/doctor.ts")).doctor(context, flags)));
   const config = program.command("config").description("look at the configuration");
   config

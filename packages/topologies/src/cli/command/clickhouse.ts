@@ -22,7 +22,7 @@ export async function clickhouse(context: Context, flags: { readonly port?: stri
   });
   if (server === undefined) return 0;
   const address = { clickhouseUrl: server.url, playUrl: `${server.url}/play`, nativePort: server.tcpPort };
-  if (isPlain) context.stdout.write(`ClickHouse  ${server.url}\nbrowser     ${address.playUrl}\nnative      127.0.0.1:${server.tcpPort}\n`);
+  if (isPlain) context.stdout.write(`ClickHouse  ${server.url}\nbrowser     ${address.playUrl}\nnative      127.0.0.1:${server.tcpPort}\nuse it      iot-topology start ... --clickhouse ${server.url}\n`);
   else logger.info(address, "ready");
   const stopped = new Promise<undefined>((resolve) => (stop.signal.aborted ? resolve(undefined) : stop.signal.addEventListener("abort", () => resolve(undefined), { once: true })));
   const failure = await Promise.race([server.failed, stopped]);

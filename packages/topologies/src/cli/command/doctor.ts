@@ -11,6 +11,7 @@ import type { Context } from "../context.ts";
 import { type DataFolder, dataFolder, readFolderRecord, runningInstance } from "../data-folder.ts";
 import { plainMessage, toTopologyError } from "../output/failure.ts";
 import { paint } from "../output/style.ts";
+import { isKafka } from "../run/kafka.ts";
 import { databaseOf, remoteTarget } from "../run/clickhouse.ts";
 import { checkLog, checkState } from "./doctor-folder.ts";
 
@@ -27,7 +28,7 @@ const DISK_FAIL_BYTES = 50e6;
 const MARKS = { ok: ["green", "ok  "], warn: ["yellow", "warn"], fail: ["red", "fail"] } as const;
 
 /** Checks what a start needs. The exit code is 1 where a check failed. */
-export async function doctor(context: Context, flags: { readonly port?: string; readonly clickhouse?: string }): Promise<number> {
+export async function doctor(context: Context, flags: { readonly port?: string; readonly clickhouse?: string; readonly kafka?: string }): Promise<number> {
   const findings: Finding[] = [];
   const report = (finding: Finding) => {
     findings.push(finding);
@@ -36,15 +37,15 @@ export async function doctor(context: Context, flags: { readonly port?: string; 
     context.stdout.write(`${paint(context.style, colour, mark)}  ${finding.check.padEnd(12)} ${finding.message}\n${finding.cure === undefined ? "" : `      cure: ${finding.cure}\n`}`);
   };
   report(checkNode());
-  const loaded = await guarded("config", () => context.load({ port: flags.port, "clickhouse.url": flags.clickhouse }), report);
-  if (loaded !== undefined) await checkAll(loaded, report);
+  const loaded = await guarded("config", () => context.load({ port: flags.port, "clickhouse.url": flags.clickhouse, "kafka.brokers": flags.kafka }), report);
+  if (loaded !== undefined) await checkAll(loaded, context.folder, report);
   if (context.json) context.stdout.write(`${JSON.stringify({ findings })}\n`);
   return findings.some((finding) => finding.level === "fail") ? 1 : 0;
 }
 
 type Report = (finding: Finding) => void;
 
-async function checkAll({ config, env }: LoadedConfig, report: Report): Promise<void> {
+async function checkAll({ config, env }: LoadedConfig, cwd: string, report: Report): Promise<void> {
   report({ check: "config", level: "ok", message: `valid${env === undefined ? "" : `, section ${env}`}` });
   const folder = dataFolder(config.data);
   await guarded("engine", () => checkEngine(config, report), report);
@@ -53,9 +54,10 @@ async function checkAll({ config, env }: LoadedConfig, report: Report): Promise<
   const running = runningInstance(folder);
   if (running !== undefined) report({ check: "folder", level: "ok", message: `in use by ${running.topology}, process ${running.pid}; stop it to have the folder verified` });
   else {
-    await guarded("log", () => checkLog(folder, report), report);
+    if (!isKafka(config)) await guarded("log", () => checkLog(folder, report), report);
     await guarded("state", () => checkState(folder, report), report);
   }
+  if (isKafka(config)) await guarded("kafka", async () => (await import("./doctor-kafka.ts")).checkKafka(config, cwd, report), report);
   await guarded("clickhouse", () => checkClickHouse(config, folder, running?.clickhouseUrl, report), report);
 }
 

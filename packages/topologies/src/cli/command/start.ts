@@ -155,6 +155,9 @@ function announce({ loaded, config, folder }: SessionOptions, session: Session, 
     ...(record.log === undefined || record.log === "embedded" ? {} : { kafka: record.log }),
     ...(query === undefined ? {} : { query, command: `npx iot-topology sql "${query}"${dataFlag}` }),
   });
+  if (isKafka(config) && session.clickhouse.embedded !== undefined) {
+    view.note(`other processes of ${loaded.topology.name} need the same ClickHouse: start them with --clickhouse ${clickhouseUrl}, which works while this process runs; \`iot-topology clickhouse\` runs one by itself`);
+  }
   view.follow(() => session.status());
 }
 

@@ -4,7 +4,7 @@ import type { Config } from "../config/keys.ts";
 import type { Context } from "../context.ts";
 import { type DataFolder, dataFolder, readFolderRecord } from "../data-folder.ts";
 import { type LoadedTopology, loadTopology } from "../topology-file.ts";
-import { isKafka, openKafka } from "./kafka.ts";
+import { isKafka, LOOK, openKafka } from "./kafka.ts";
 
 /** Flags that name a topology and its cluster. */
 export interface TopologyFlags {
@@ -42,7 +42,7 @@ export function onRecordedLog(config: Config, folder: DataFolder): Config {
 /** Opens the cluster of a command that makes no sense without one, and closes it behind the work. */
 export async function withCluster<T>(config: Config, use: (log: KafkaLog) => Promise<T>): Promise<T> {
   if (!isKafka(config)) throw new TopologyError("USAGE", "this needs Kafka, and no brokers are named", { cure: "add --kafka HOST:PORT, or set kafka.brokers" });
-  const log = await openKafka(config, silentLogger);
+  const log = await openKafka(config, silentLogger, LOOK);
   try {
     return await use(log);
   } finally {

@@ -7,6 +7,9 @@ import { isLoopback } from "../config/parse.ts";
 type Tls = NonNullable<KafkaLogOptions["tls"]>;
 type Sasl = NonNullable<KafkaLogOptions["sasl"]>;
 
+/** A person waits for the answers of commands that only look. */
+export const LOOK: Pick<KafkaLogOptions, "deadlineMs"> = { deadlineMs: 10_000 };
+
 /** Whether the configuration says Kafka. */
 export function isKafka(config: Config): boolean {
   return config["kafka.brokers"] !== undefined;
@@ -17,8 +20,8 @@ export function isKafka(config: Config): boolean {
  *
  * @throws TopologyError CONFIG_INVALID, FILE_NOT_FOUND, KAFKA_UNREACHABLE, KAFKA_AUTHENTICATION.
  */
-export async function openKafka(config: Config, logger: Logger): Promise<KafkaLog> {
-  const options = kafkaOptions(config, logger);
+export async function openKafka(config: Config, logger: Logger, limits: Pick<KafkaLogOptions, "deadlineMs"> = {}): Promise<KafkaLog> {
+  const options = { ...kafkaOptions(config, logger), ...limits };
   const { openKafkaLog } = await import("@iot-topology/connectors/kafka");
   return openKafkaLog(options);
 }
