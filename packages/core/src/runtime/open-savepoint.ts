@@ -24,6 +24,7 @@ import { planOf } from "./instance.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { entryPath, inputNames, refuseRunning, resolvedFor, type SavepointOptions, storedCheckpoints } from "./savepoint.ts";
 import { readManifest, type SavepointManifest, type SavepointTask } from "./savepoint-manifest.ts";
+import { behindRepartitions } from "./savepoint-repartition.ts";
 
 type Options = ResolvedOptions & { readonly stateDir: string; readonly dir: string };
 
@@ -114,7 +115,7 @@ async function intoFolder(plan: Plan, manifest: SavepointManifest, options: Opti
   try {
     for (const part of plan.subTopologies) {
       const counts = await Promise.all(part.topics.map((topic) => log.partitionCount(topic)));
-      for (const task of tasksOf(part, counts[0] ?? 0, manifest, dir)) await importTask(task, part, join(partial, encodeURIComponent(task.id)), options);
+      for (const task of tasksOf(part, counts[0] ?? 0, manifest, dir)) await importTask(await behindRepartitions(plan, part, task, log), part, join(partial, encodeURIComponent(task.id)), options);
     }
     // Nothing but stores without a checkpoint can be there.
     await rm(target, { recursive: true, force: true });
@@ -149,7 +150,8 @@ async function intoCluster(plan: Plan, log: ClusterLog, manifest: SavepointManif
   const batches: TransactionBatch[] = [];
   const positions: GroupPosition[] = [];
   for (const part of parts) {
-    for (const task of tasksOf(part.part, part.partitionCount, manifest, options.dir)) {
+    for (const stored of tasksOf(part.part, part.partitionCount, manifest, options.dir)) {
+      const task = await behindRepartitions(plan, part.part, stored, log);
       await refuseStored(part, task, log, group);
       // Whoever might still write for the task is fenced.
       await (await log.openProducer(transactionalIdOf(group, task.id))).close();

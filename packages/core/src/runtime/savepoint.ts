@@ -25,6 +25,7 @@ import { openTopics, transactionalIdOf } from "./cluster-topics.ts";
 import { planOf, resolveOptions } from "./instance.ts";
 import type { InstanceOptions, ResolvedOptions } from "./options.ts";
 import { type SavepointManifest, type SavepointTask, writeManifest } from "./savepoint-manifest.ts";
+import { refuseUnread } from "./savepoint-repartition.ts";
 import { shapeOf } from "./shape.ts";
 
 /** What a savepoint is written from or read into: an instance's options, with a folder for its state. */
@@ -54,7 +55,7 @@ export async function refuseRunning(log: ClusterLog, group: string): Promise<voi
 /**
  * Writes a savepoint of a topology that does not run.
  *
- * Throws SAVEPOINT_REFUSED (it runs, or the folder is in use), FOLDER_IN_USE, STATE_CORRUPT, CHANGELOG_MISMATCH.
+ * Throws SAVEPOINT_REFUSED (it runs, the folder is in use, or a repartition topic holds what was not processed), FOLDER_IN_USE, STATE_CORRUPT, CHANGELOG_MISMATCH.
  *
  * @example
  * await writeSavepoint(topology, { log, stateDir: "data/state", dir: "savepoints/friday" });
@@ -70,6 +71,7 @@ export async function writeSavepoint(topology: Topology, given: SavepointOptions
   await mkdir(partial, { recursive: true });
   try {
     const tasks = isClusterLog(log) ? await exportCluster(plan, log, options, partial) : await exportLocal(plan, options, partial);
+    await refuseUnread(plan, log, tasks);
     const manifest: SavepointManifest = { format: 1, topology: topology.name, version: topology.version, shape: shapeOf(plan), log: isClusterLog(log) ? "cluster" : "embedded", createdAt: new Date(options.clock.now()).toISOString(), tasks };
     await writeManifest(partial, manifest);
     if (existsSync(dir)) await rmdir(dir);

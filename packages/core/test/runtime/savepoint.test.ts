@@ -2,7 +2,7 @@ import { appendFileSync, cpSync, existsSync, mkdtempSync, readdirSync, readFileS
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { c, type ClusterLog, count, defineTopology, hours, openInstance, openSavepoint, readStoredOffsets, record, type SavepointManifest, type SourceLog, sum, type Topology, tumbling, writeSavepoint } from "@iot-topology/core";
+import { c, type ClusterLog, count, defineTopology, hours, openInstance, openSavepoint, readStoredOffsets, record, resetTopology, type SavepointManifest, type SourceLog, sum, type Topology, tumbling, writeSavepoint } from "@iot-topology/core";
 import { collect, type CollectConnector, collectConnector, memoryCluster, memoryLog } from "@iot-topology/core/testing";
 
 const Event = record("Event", { id: c.string(), seq: c.uint64(), value: c.float64(), at: c.dateTime64(3, "UTC") });
@@ -68,6 +68,36 @@ t.test("on an embedded log the run goes on in another folder exactly once, with 
   await log.append("events", events(300, 400));
   await runToEnd(log, join(root, "b"), after);
   check(t, [before, after], 400);
+});
+
+t.test("behind a repartition the run goes on too, and what is not read there yet refuses a savepoint", async (t) => {
+  const root = folder(t);
+  const again = defineTopology("again", (b) => {
+    const unique = b.source("events").cast(Event, { timestamp: "at", partitionedBy: "id" }).dedup("seen", { by: ["id", "seq"] });
+    const byValue = unique.repartition("by-value", { by: ["value"] });
+    byValue.sink(collect("history"));
+    byValue.groupBy("value").count("values").sink(collect("values"));
+  });
+  const cluster = memoryCluster();
+  t.teardown(() => cluster.close());
+  for (const [name, log] of [["embedded", memoryLog()], ["cluster", cluster.connect()]] as const) {
+    await log.ensureTopic("events", { partitions: 2 });
+    await log.append("events", events(0, 200));
+    const [before, after] = [collectConnector(), collectConnector()];
+    const options = (stateDir: string, sink: CollectConnector) => ({ log, connectors: [sink], stateDir: join(root, name, stateDir) });
+    await runToEnd(log, join(root, name, "a"), before, again);
+    await writeSavepoint(again, { ...options("a", before), dir: join(root, name, "savepoint") });
+    // On the embedded log the producers' sequences belong to the log and to the savepoint: it goes on with both.
+    if (name === "cluster") await resetTopology(again, options("a", before));
+    await openSavepoint(again, { ...options("b", after), dir: join(root, name, "savepoint") });
+    await log.append("events", events(200, 300));
+    await runToEnd(log, join(root, name, "b"), after, again);
+    t.same(after.values("history").map((row) => Number((row as { seq: bigint }).seq)).sort((a, b) => a - b), Array.from({ length: 100 }, (_, i) => 200 + i), `${name}: each event once`);
+    const counts = new Map((after.values("values") as { value: number; n: number; updates: number }[]).toSorted((a, b) => a.updates - b.updates).map(({ value, n }) => [value, n]));
+    t.same([...counts.values()], Array.from({ length: 10 }, () => 30), `${name}: counts go on where they stood`);
+    await log.append("again-by-value-repartition", [{ key: "1", value: "not read", timestamp: 1 }]);
+    await t.rejects(writeSavepoint(again, { ...options("b", after), dir: join(root, name, "another") }), { code: "SAVEPOINT_REFUSED" });
+  }
 });
 
 t.test("on a cluster stores and offsets are one transaction, and another cluster goes on exactly once", async (t) => {
