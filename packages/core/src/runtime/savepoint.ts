@@ -86,7 +86,8 @@ export async function writeSavepoint(topology: Topology, given: SavepointOptions
 async function exportLocal(plan: Plan, options: ResolvedOptions & { readonly stateDir: string }, into: string): Promise<SavepointTask[]> {
   const tasks: SavepointTask[] = [];
   for (const part of plan.subTopologies) {
-    const count = (await options.log.partitionCount(part.topics[0] ?? "")) ?? 0;
+    const count = await options.log.partitionCount(part.topics[0] ?? "");
+    if (count === undefined) throw refused(options.stateDir, `the topology has no state here: the log has no topic ${part.topics[0]}`, "name the data folder that it ran in");
     for (let partition = 0; partition < count; partition++) {
       const id = `${part.name}_${partition}`;
       const dir = join(options.stateDir, plan.topology.name, encodeURIComponent(id));

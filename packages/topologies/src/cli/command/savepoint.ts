@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { silentLogger, TopologyError, writeSavepoint } from "@iot-topology/core";
@@ -18,6 +19,7 @@ export async function savepoint(context: Context, nameOrPath: string, flags: Top
   if (running !== undefined) {
     throw new TopologyError("SAVEPOINT_REFUSED", `the topology ${running.topology} runs in this folder (process ${running.pid})`, { place: folder.root, cure: `stop it first: kill ${running.pid}` });
   }
+  if (!isKafka(config) && !existsSync(folder.log)) throw new TopologyError("SAVEPOINT_REFUSED", "the topology has no state here: nothing has run in this data folder", { place: folder.root, cure: "name the folder that it ran in with --data" });
   const dir = savepointFolder(folder, nameOrPath, context.folder);
   makeDataFolder(folder);
   const unlock = isKafka(config) ? await lockFolder(folder) : () => Promise.resolve();
