@@ -8,15 +8,22 @@ import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { c, type ClusterLog, count, defineTopology, type Instance, type Logger, openInstance, record, type Sink, type SinkConnector, sum, topic, type Topology, TopologyError } from "@iot-topology/core";
+import { c, type ClusterLog, count, defineTopology, hours, type Instance, type Logger, minutes, openInstance, record, type Sink, type SinkConnector, sum, topic, type Topology, TopologyError } from "@iot-topology/core";
 import { type ClusterOperation, collect, type CollectConnector, collectConnector, type ManualClock, manualClock, type MemoryCluster, memoryCluster } from "@iot-topology/core/testing";
 import { seededRandom } from "../../src/testing/memory-cluster/network.ts";
 
-const Reading = record("Reading", { device: c.string(), site: c.string(), seq: c.uint32(), value: c.uint32() });
+const Reading = record("Reading", { device: c.string(), site: c.string(), seq: c.uint32(), value: c.uint32(), at: c.dateTime64(3, "UTC") });
+/** Six feeds long, so that windows come and go in the stores and their changelogs. */
+const WITHIN_MS = hours(1);
+const FEED_MS = minutes(10);
+const FIRST_MS = 1_700_000_000_000;
+
 const Total = record("Total", { site: c.string(), n: c.uint32(), total: c.float64(), updates: c.uint32() });
 
 const topology: Topology = defineTopology("plant", (b) => {
-  const readings = b.source("readings").cast(Reading, { partitionedBy: "device" }).dedup("seen", { by: ["device", "seq"] });
+  const all = b.source("readings").cast(Reading, { partitionedBy: "device", timestamp: "at" });
+  all.dedup("recent", { by: ["device", "seq"], within: WITHIN_MS }).sink(topic("recent", Reading, { key: ({ device }) => device }));
+  const readings = all.dedup("seen", { by: ["device", "seq"] });
   readings.sink(topic("clean", Reading, { key: ({ device }) => device }));
   const bySite = readings.repartition("by-site", { by: ["site"], partitions: 3 });
   bySite.sink(collect("history"));
@@ -28,11 +35,13 @@ interface Given {
   readonly site: string;
   readonly seq: number;
   readonly value: number;
+  /** Event time, which only grows. */
+  readonly at: number;
 }
 
 const SITE_COUNT = 5;
 const PARTITIONS = 2;
-const OPERATIONS: readonly ClusterOperation[] = ["openProducer", "produce", "offsets", "end", "end", "fetch", "committedOffsets", "metadata", "join", "sync", "heartbeat"];
+const OPERATIONS: readonly ClusterOperation[] = ["openProducer", "produce", "offsets", "end", "end", "fetch", "committedOffsets", "metadata", "deleteRecords", "join", "sync", "heartbeat"];
 
 /** One process: its client, its folder, and its line to the sinks, which dies with it. */
 interface Process {
@@ -90,6 +99,7 @@ class Run {
   readonly trace: string[] = [];
   readonly failures: string[] = [];
   #folders = 0;
+  #feeds = 0;
   #ended = false;
   readonly #pump: Promise<void>;
 
@@ -144,12 +154,13 @@ class Run {
 
   async feed(): Promise<void> {
     const records: Given[] = [];
+    const at = FIRST_MS + this.#feeds++ * FEED_MS;
     for (let left = 1 + Math.floor(this.random() * 30); left > 0; left--) {
       const [device, seq] = [`d${Math.floor(this.random() * 9)}`, Math.floor(this.random() * 120)];
-      records.push({ device, seq, site: `site-${(seq * 7 + Number(device.slice(1))) % SITE_COUNT}`, value: seq * 3 + 1 });
+      records.push({ at, device, seq, site: `site-${(seq * 7 + Number(device.slice(1))) % SITE_COUNT}`, value: seq * 3 + 1 });
     }
     this.given.push(...records);
-    await this.feeder.append("readings", records.map((value) => ({ key: value.device, value: JSON.stringify(value), timestamp: this.clock.now() })));
+    await this.feeder.append("readings", records.map((value) => ({ key: value.device, value: JSON.stringify(value), timestamp: at })));
   }
 
   async wait(ms: number): Promise<void> {
@@ -248,16 +259,25 @@ function model(given: readonly Given[]) {
     const { n, total } = totals.get(site) ?? { n: 0, total: 0 };
     totals.set(site, { n: n + 1, total: total + value });
   }
-  return { unique, totals };
+  const recent: string[] = [];
+  const accepted = new Map<string, number>();
+  for (const { device, seq, at } of given) {
+    if (at - (accepted.get(`${device}/${seq}`) ?? -Infinity) <= WITHIN_MS) continue;
+    accepted.set(`${device}/${seq}`, at);
+    recent.push(`${device}/${seq} ${at}`);
+  }
+  return { unique, totals, recent };
 }
 
 type Assert = Pick<typeof t, "same" | "ok" | "equal">;
 
 function check(t: Assert, run: Run, label: string): void {
-  const { unique, totals } = model(run.given);
+  const { unique, totals, recent } = model(run.given);
   const name = ({ device, seq }: { device: string; seq: number }): string => `${device}/${seq}`;
   const clean = run.cluster.recordsOf("clean").map(({ value }) => name(JSON.parse(String(value)) as Given));
   t.same(clean.sort(), [...unique.keys()].sort(), `${label}: the topic holds each reading once`);
+  const found = run.cluster.recordsOf("recent").map(({ value }) => JSON.parse(String(value)) as Given & { at: string });
+  t.same(found.map((one) => `${name(one)} ${Date.parse(one.at)}`).sort(), recent.sort(), `${label}: each reading once an hour`);
   const history = run.connector.values("history").map((row) => name(row as Given));
   t.same(history.sort(), [...unique.keys()].sort(), `${label}: the sink behind the repartition holds each reading once`);
   const last = new Map<string, { n: number; total: number }>();
@@ -296,11 +316,13 @@ async function schedule(t: Assert & { passing(): boolean }, seed: number): Promi
 
     // The stores, made again from nothing but the changelogs: what was seen is known, and sums go on.
     const before = run.cluster.recordsOf("clean").length;
-    await run.feeder.append("readings", run.given.map((value) => ({ key: value.device, value: JSON.stringify(value), timestamp: 1 })));
+    const recent = run.cluster.recordsOf("recent").length;
+    await run.feeder.append("readings", run.given.map((value) => ({ key: value.device, value: JSON.stringify(value), timestamp: value.at })));
     await run.start(null);
     const [restored] = run.alive;
     await restored?.instance.drain();
     t.equal(run.cluster.recordsOf("clean").length, before, `${label}: a restored store knows every reading`);
+    t.equal(run.cluster.recordsOf("recent").length, recent, `${label}: and those of the last hour`);
     for (const [site, { n, total }] of model(run.given).totals) {
       const [row] = restored?.instance.query("totals", { site }) ?? [];
       t.same([row?.["n"], row?.["total"]], [n, total], `${label}: a restored store holds the total of ${site}`);
