@@ -3,6 +3,7 @@ import { armFailpoints, silentLogger, TopologyError } from "@iot-topology/core";
 import type { IngestResult } from "@iot-topology/connectors/file";
 import type { Context } from "../context.ts";
 import { dataFolder, type InstanceRecord, runningInstance } from "../data-folder.ts";
+import { onRecordedLog } from "../run/cluster.ts";
 import { feedFile } from "../run/feed.ts";
 import { type FileInput, fileInput } from "../run/input.ts";
 import { isKafka } from "../run/kafka.ts";
@@ -20,9 +21,10 @@ export interface ReplayFlags {
 
 /** Appends a file to Kafka, to the log of the running instance, or to the log of a folder in which nothing runs: exactly once, whichever it is. */
 export async function replay(context: Context, file: string, flags: ReplayFlags): Promise<number> {
-  const { config } = context.load({ "kafka.brokers": flags.kafka });
+  const configured = context.load({ "kafka.brokers": flags.kafka }).config;
   const input = fileInput(file, flags, context.folder);
-  const folder = dataFolder(config.data);
+  const folder = dataFolder(configured.data);
+  const config = onRecordedLog(configured, folder);
   const failpoints = context.environment["IOT_TOPOLOGY_FAILPOINT"];
   if (failpoints !== undefined) armFailpoints(failpoints);
   const instance = isKafka(config) ? undefined : runningInstance(folder);

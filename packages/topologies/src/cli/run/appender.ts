@@ -1,6 +1,7 @@
 import { type ClusterLog, type Logger, type ProducerRecord, TopologyError } from "@iot-topology/core";
 import type { Config } from "../config/keys.ts";
 import { type DataFolder, type InstanceRecord, runningInstance } from "../data-folder.ts";
+import { onRecordedLog } from "./cluster.ts";
 import { isKafka, openKafka } from "./kafka.ts";
 import { fromProduced, type ProducedRecord } from "./produced-record.ts";
 
@@ -13,8 +14,9 @@ export interface Appender {
 
 const ANSWER_MS_MAX = 60_000;
 
-/** Opens what the configuration says. `prepare` may make topics before the first record. */
-export async function openAppender(config: Config, folder: DataFolder, logger: Logger, prepare: (log: ClusterLog) => Promise<void> = async () => {}): Promise<Appender> {
+/** Opens what the configuration says, or what the folder last ran on. `prepare` may make topics before the first record. */
+export async function openAppender(configured: Config, folder: DataFolder, logger: Logger, prepare: (log: ClusterLog) => Promise<void> = async () => {}): Promise<Appender> {
+  const config = onRecordedLog(configured, folder);
   if (isKafka(config)) {
     const log = await openKafka(config, logger);
     try {

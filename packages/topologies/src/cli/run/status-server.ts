@@ -74,7 +74,7 @@ export async function startStatusServer(options: StatusServerOptions): Promise<S
   });
   app.setErrorHandler((thrown, _request, reply) => {
     const error = thrown as Error & { statusCode?: number };
-    const status = error.statusCode ?? (error instanceof TopologyError ? (STATUS_OF_CODE[error.code] ?? 409) : 500);
+    const status = error.statusCode ?? (error instanceof TopologyError ? (STATUS_OF_CODE[error.code] ?? (error.retriable ? 503 : 409)) : 500);
     const { code } = status >= 400 && status < 500 && !(error instanceof TopologyError) ? { code: "USAGE" } : toTopologyError(error);
     return reply.code(status).send({ error: { code, message: error.message } });
   });
