@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -86,4 +87,21 @@ t.test("a token's file is read at each login", async (t) => {
 t.test("loopback is what stays on this machine", async (t) => {
   t.same(["localhost", "127.0.0.1", "127.8.8.8", "::1", "[::1]"].map(isLoopback), [true, true, true, true, true]);
   t.same(["0.0.0.0", "127.evil.example", "localhost.example", "10.0.0.1", ""].map(isLoopback), [false, false, false, false, false]);
+});
+
+t.test("no library that speaks to Kafka is loaded before brokers are spoken to", async (t) => {
+  const script = `
+    import { registerHooks } from "node:module";
+    const loaded = [];
+    registerHooks({ load: (url, context, next) => (loaded.push(url), next(url, context)) });
+    for (const name of ["main", "run/session", "command/start", "command/offsets", "command/replay"]) await import(new URL(name + ".ts", process.argv[1]).href);
+    const { silentLogger } = await import("@iot-topology/core");
+    const { openKafka, LOOK } = await import(new URL("run/kafka.ts", process.argv[1]).href);
+    const before = loaded.filter((url) => /kafka/.test(url) && /node_modules|connectors/.test(url)).length;
+    await openKafka({ "kafka.brokers": ["127.0.0.1:1"], "kafka.client": "kafkajs", "kafka.tls.enabled": false }, silentLogger, { deadlineMs: 200 }).catch(() => {});
+    const has = (name) => loaded.some((url) => url.includes("node_modules/" + name + "/"));
+    console.log(JSON.stringify({ before, kafkajs: has("kafkajs"), platformatic: has("@platformatic/kafka") }));`;
+  const cli = new URL("../../src/cli/", import.meta.url).href;
+  const said = execFileSync(process.execPath, ["--conditions=@iot-topology/source", "--input-type=module", "-e", script, cli], { cwd: new URL("../..", import.meta.url), encoding: "utf8" });
+  t.same(JSON.parse(said), { before: 0, kafkajs: true, platformatic: false }, "and then only the one that was chosen");
 });
