@@ -45,12 +45,17 @@ export function startChild(program: string, args: readonly string[], input?: Nod
   const lines: Line[] = [];
   const waiting = new Set<() => void>();
   let isEnded = false;
+  let failure = "";
   const exit = new Promise<void>((resolve) => {
-    child.once("exit", () => {
+    const end = (): void => {
       isEnded = true;
       running.delete(child);
       for (const each of waiting) each();
       resolve();
+    };
+    child.once("exit", end).once("error", (error) => {
+      failure = `: ${error.message}`;
+      end();
     });
   });
   child.stdin.on("error", () => {});
@@ -80,7 +85,7 @@ export function startChild(program: string, args: readonly string[], input?: Nod
           if (found === undefined && !isEnded) return;
           clearTimeout(late);
           waiting.delete(look);
-          if (found === undefined) reject(new Error(`${program} ended without ${word}`));
+          if (found === undefined) reject(new Error(`${program} ended without ${word}${failure}`));
           else resolve(found.rest);
         };
         const late = setTimeout(() => {
