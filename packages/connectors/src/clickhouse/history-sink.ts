@@ -14,7 +14,8 @@ import type { Server } from "./server.ts";
 import { differenceCount, insertDifference } from "./window-repair.ts";
 
 /*
- * A certain batch:    insert under its token. Any error makes it uncertain, and the engine delivers it again.
+ * A certain batch:    insert under its token. Any error makes it uncertain, and the engine delivers it again. The first one behind a new claim is taken for certain
+ *                     only where none of its rows is there: whoever delivers may have stood still while another did.
  *
  * An uncertain batch, of which all, some or none of the rows may be there, under this token or (after a rebuild) under others, and which another process may be
  * delivering at this moment:
@@ -54,9 +55,12 @@ export class HistorySink implements Sink {
 
   async deliver(batch: SealedBatch, { uncertain }: DeliveryHint): Promise<void> {
     const { table } = this.#declaration;
-    await this.#writer.underClaim(batch, uncertain, async (permit) => {
-      if (uncertain) return this.#deliverUncertain(batch, permit);
-      await this.#writer.insert(batch, permit, tokenSettings(batch.token, this.#environment.placement.replicated));
+    const range = rangeCondition(batch.inputs, this.#declaration.identity);
+    await this.#writer.underClaim(batch, uncertain, async (permit, isAhead) => {
+      const isNew = !uncertain && (isAhead || (await this.#count(range)) === 0);
+      if (isNew) await this.#writer.insert(batch, permit, tokenSettings(batch.token, this.#environment.placement.replicated));
+      else await this.#deliverUncertain(batch, range, permit);
+      return isNew;
     });
     failpoint("clickhouse.after-insert");
     await this.#refresher.delivered(table, batch.loadTimeMin, batch.loadTimeMax);
@@ -74,9 +78,8 @@ export class HistorySink implements Sink {
     await this.#refresher.refresh(this.#declaration.table);
   }
 
-  async #deliverUncertain(batch: SealedBatch, permit: Permit): Promise<void> {
+  async #deliverUncertain(batch: SealedBatch, range: RangeCondition, permit: Permit): Promise<void> {
     const { placement, logger } = this.#environment;
-    const range = rangeCondition(batch.inputs, this.#declaration.identity);
     await this.#insertMissing(batch, range, permit);
     const present = await this.#count(range);
     failpoint("clickhouse.after-verify");

@@ -12,6 +12,13 @@ export interface RowCondition {
   readonly parameters: Parameters;
 }
 
+/** A claim that this process has. */
+interface HeldClaim {
+  readonly permit: Permit;
+  /** Whether a batch was met under it that nobody had delivered before; in order as they come, nor has anybody those behind it. */
+  readonly isAhead: boolean;
+}
+
 /** Inserts sealed rows into one table, each insert under the claim of the rows' task. */
 export class RowWriter {
   readonly #server: Server;
@@ -20,7 +27,7 @@ export class RowWriter {
   /** `INSERT INTO ... SELECT ... FROM input(...)`, behind which conditions and the format come. */
   readonly #insert: string;
   /** The claims that this process holds, by task. */
-  readonly #permits = new Map<string, Permit>();
+  readonly #held = new Map<string, HeldClaim>();
 
   constructor(environment: { readonly server: Server; readonly placement: Placement; readonly claims: Claims }, table: string, columns: readonly ColumnDeclaration[]) {
     this.#server = environment.server;
@@ -34,13 +41,16 @@ export class RowWriter {
   /**
    * Runs a delivery under the claim of the batch's task: the one that this process has, or a new one where it has none or `renew` is set. A claim is kept only
    * where the delivery worked: after anything else, something of it may still be on its way.
+   *
+   * `work` is told whether what others may have delivered lies behind, and tells so itself. A process that stood still and took the claim again takes batches for
+   * new that its successor delivered long ago.
    */
-  async underClaim(batch: SealedBatch, renew: boolean, work: (permit: Permit) => Promise<void>): Promise<void> {
+  async underClaim(batch: SealedBatch, renew: boolean, work: (permit: Permit, isAhead: boolean) => Promise<boolean>): Promise<void> {
     const task = `${batch.topology}:${batch.task}`;
-    const permit = (renew ? undefined : this.#permits.get(task)) ?? (await this.#claims.take(this.#table, task));
-    this.#permits.delete(task);
-    await work(permit);
-    this.#permits.set(task, permit);
+    const held = (renew ? undefined : this.#held.get(task)) ?? { permit: await this.#claims.take(this.#table, task), isAhead: false };
+    this.#held.delete(task);
+    const isAhead = await work(held.permit, held.isAhead);
+    this.#held.set(task, { permit: held.permit, isAhead });
   }
 
   async insert(batch: SealedBatch, permit: Permit, settings: Settings, condition?: RowCondition): Promise<void> {

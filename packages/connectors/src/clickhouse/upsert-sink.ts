@@ -21,7 +21,10 @@ export class UpsertSink implements Sink {
   async deliver(batch: SealedBatch, { uncertain }: DeliveryHint): Promise<void> {
     const { replicated } = this.#environment.placement;
     const settings = uncertain ? plainSettings(replicated) : tokenSettings(batch.token, replicated);
-    await this.#writer.underClaim(batch, uncertain, (permit) => this.#writer.insert(batch, permit, settings));
+    await this.#writer.underClaim(batch, uncertain, async (permit) => {
+      await this.#writer.insert(batch, permit, settings);
+      return true;
+    });
     failpoint("clickhouse.after-insert");
   }
 

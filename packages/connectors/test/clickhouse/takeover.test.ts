@@ -142,6 +142,20 @@ t.test("an old batch of an upsert does not come behind a newer one of the same v
   t.same(await db.rows("SELECT id, value FROM up"), [{ id: "a", value: 3 }]);
 });
 
+t.test("a process that takes its claim again does not take for new what its successor delivered", async (t) => {
+  const db = await lab.open([readings]);
+  t.teardown(() => db.close());
+  const [former] = await db.reopen([readings]);
+  const batches = Array.from({ length: 6 }, (_, index) => seal(readings, readingsFrom(index * 50, 50)));
+  await former?.deliver(batches[0]!, { uncertain: false });
+  for (const batch of batches.slice(1, 5)) await db.sink.deliver(batch, { uncertain: batch === batches[1] });
+  await db.client.command({ query: "ALTER TABLE readings MODIFY SETTING non_replicated_deduplication_window = 0" });
+  // It had sealed them all and sent none. The first is refused; then it believes that it may go on.
+  await t.rejects((former as Sink).deliver(batches[1]!, { uncertain: false }), { code: "SINK_FENCED" });
+  for (const batch of batches.slice(1)) await former?.deliver(batch, { uncertain: batch === batches[1] });
+  await assertExact(t, db, 300);
+});
+
 t.test("a task that comes back to a process goes on there", async (t) => {
   const db = await lab.open([readings]);
   t.teardown(() => db.close());
