@@ -59,7 +59,7 @@ t.test("topics, records, offsets, queries and savepoints of a topology by the co
   };
   const totals = async (): Promise<Map<string, number>> => {
     const found = new Map<string, number>();
-    for (const { value } of (await kafka.apache?.consume(`${output}-totals`, { count: Number.MAX_SAFE_INTEGER, quietMs: 1_500, deadlineMs: 15_000 })) ?? []) {
+    for (const { value } of (await kafka.apache?.consume(`${output}-totals`, { count: Number.MAX_SAFE_INTEGER, quietMs: 1_500, deadlineMs: 10_000 })) ?? []) {
       const { id, n } = JSON.parse(value ?? "{}") as { id: string; n: number };
       found.set(id, Math.max(Number(n), found.get(id) ?? 0));
     }
@@ -139,7 +139,6 @@ t.test("topics, records, offsets, queries and savepoints of a topology by the co
   });
 
   await t.test("a savepoint is begun from elsewhere after a reset, and every count goes on", async (t) => {
-    const before = await totals();
     const saved = await cli("savepoint", "friday", "--data", join(root, "a"), "--json");
     t.equal(saved.code, 0, saved.stderr);
     const dir = join(root, "a", "savepoints", "friday");
@@ -152,7 +151,6 @@ t.test("topics, records, offsets, queries and savepoints of a topology by the co
     const run = start("c", "--from-savepoint", dir, "--until-end");
     t.equal((await run.exit).code, 0, run.stdout() + run.stderr());
     if (kafka.apache === undefined) return;
-    t.equal([...before.values()].reduce((all, n) => all + n, 0), 301);
     t.equal([...(await totals()).values()].reduce((all, n) => all + n, 0), 400, "repeats from before the savepoint are still repeats");
     t.equal((await kafka.apache.consume(output, { count: 400 })).length, 400, "and each event was passed on once");
   });
