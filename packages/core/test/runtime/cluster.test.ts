@@ -100,6 +100,7 @@ class Run {
   readonly failures: string[] = [];
   #folders = 0;
   #feeds = 0;
+  readonly #left: string[] = [];
   #ended = false;
   readonly #pump: Promise<void>;
 
@@ -138,7 +139,12 @@ class Run {
     this.processes.push({ log, instance, dir, life, paused: false });
   }
 
+  /** None, a new one, or that of a process which left: its stores are behind their changelogs by now. */
   folder(): string | null {
+    if (this.random() < 0.4) {
+      const left = this.#left.shift();
+      if (left !== undefined) return left;
+    }
     return this.random() < 0.4 ? null : join(this.root, `${++this.#folders}`);
   }
 
@@ -178,9 +184,12 @@ class Run {
       return;
     }
     if (dice < 0.7) {
-      const [operation, moment] = [this.pick(OPERATIONS), this.random() < 0.5 ? "before" : "after"] as const;
-      this.note(`the next ${operation} of process ${this.processes.indexOf(one)} is lost ${moment}`);
-      return this.cluster.failNext(one.log, operation, moment, Math.floor(this.random() * 4));
+      for (let left = this.random() < 0.3 ? 4 : 1; left > 0; left--) {
+        const [operation, moment] = [this.pick(OPERATIONS), this.random() < 0.5 ? "before" : "after"] as const;
+        this.note(`the next ${operation} of process ${this.processes.indexOf(one)} is lost ${moment}`);
+        this.cluster.failNext(one.log, operation, moment, Math.floor(this.random() * 4));
+      }
+      return;
     }
     if (dice < 0.78) {
       this.note(`the sessions of process ${this.processes.indexOf(one)} end`);
@@ -210,6 +219,7 @@ class Run {
       one.life.dead = false;
       await one.instance.stop();
       one.life.dead = true;
+      if (one.dir !== null) this.#left.push(one.dir);
     }
   }
 
