@@ -2,6 +2,7 @@ import { request } from "node:http";
 import t from "tap";
 import { type InstanceStatus, makeCounters, TopologyError } from "@iot-topology/core";
 import { startStatusServer, type StatusServerOptions } from "../../src/cli/run/status-server.ts";
+import { statusLines } from "../../src/cli/run/live-status.ts";
 import type { Stores } from "../../src/cli/run/store-routes.ts";
 
 const STATUS: InstanceStatus = {
@@ -100,4 +101,11 @@ t.test("the group shows in metrics and readiness", async (t) => {
     t.match(text, `iot_topology_${line}`);
   }
   t.match(await (await fetch(`${url}/readyz`)).json(), { ready: false, notReady: ["task x_2 is being restored: 10 of 40"] });
+});
+
+t.test("the terminal shows a process' share, and how far stores are that are being restored", async (t) => {
+  const lines = statusLines(STATUS, 0, { color: false }, 200);
+  t.match(lines[0], /^tasks +0 of 3 {3}standby 1 {3}restoring x_2 25 % {3}HANGING: other$/);
+  const { cluster: _, ...embedded } = STATUS;
+  t.notMatch(statusLines(embedded, 0, { color: false }, 200).join("\n"), "tasks");
 });

@@ -23,7 +23,7 @@ export interface LiveStatus {
 /** Redraws the status once a second until stopped. */
 export function liveStatus(out: NodeJS.WriteStream, style: Style, read: () => InstanceStatus | undefined): LiveStatus {
   let drawn = 0;
-  // What earlier runs read is no rate of this one.
+  // What earlier runs read is no rate of this one, and what left with a task is none below zero.
   let last = { read: read()?.counters.read ?? 0, atMs: performance.now(), rate: 0 };
   let file: FileProgress | null = null;
   const erase = () => {
@@ -45,7 +45,7 @@ export function liveStatus(out: NodeJS.WriteStream, style: Style, read: () => In
   const tick = () => {
     const now = performance.now();
     const count = read()?.counters.read ?? 0;
-    last = { read: count, atMs: now, rate: ((count - last.read) * 1_000) / Math.max(1, now - last.atMs) };
+    last = { read: count, atMs: now, rate: (Math.max(0, count - last.read) * 1_000) / Math.max(1, now - last.atMs) };
     erase();
     draw();
   };
@@ -91,6 +91,7 @@ export function statusLines(status: InstanceStatus, rate: number, style: Style, 
   const rebuilding = status.tasks.some((task) => task.rebuilding);
   const n = (value: number) => Math.round(value).toLocaleString("en-US");
   const rows: [string, string][] = [
+    ...(status.cluster === undefined ? [] : ([["tasks", tasksText(status.tasks.length, status.cluster)]] satisfies [string, string][])),
     ["rate", `${n(rate)} records/s   read ${n(counters.read)}   lag ${n(lag)}${rebuilding ? "   rebuilding" : ""}`],
     ["rows", Object.entries(counters.written).map(([target, count]) => `${target} ${n(count)}`).join("   ") || "none yet"],
     ["windows", `${n(status.windowsOpen)} in memory   late ${n(counters.late)}   repeats ${n(counters.deduplicated)}`],
@@ -99,4 +100,15 @@ export function statusLines(status: InstanceStatus, rate: number, style: Style, 
   ];
   const label = (name: string) => paint(style, "dim", name.padEnd(14));
   return rows.map(([name, text]) => `${label(name)}${text.slice(0, Math.max(0, width - 15))}`);
+}
+
+/** How this process stands in its group, and how far stores are that are being restored. */
+function tasksText(own: number, { owners, standby, restoring, hangingTransactions }: NonNullable<InstanceStatus["cluster"]>): string {
+  const progress = restoring.map(({ id, position, end }) => `${id} ${end === 0 ? 100 : Math.floor((100 * position) / end)} %`);
+  return [
+    `${own} of ${Object.keys(owners).length}`,
+    ...(standby.length === 0 ? [] : [`standby ${standby.length}`]),
+    ...(progress.length === 0 ? [] : [`restoring ${progress.join(", ")}`]),
+    ...(hangingTransactions.length === 0 ? [] : [`HANGING: ${hangingTransactions.map(({ transactionalId }) => transactionalId).join(", ")}`]),
+  ].join("   ");
 }

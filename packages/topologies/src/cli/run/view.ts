@@ -86,9 +86,10 @@ function jsonView(config: Config): View {
     ready: (notice) => results.info(notice, "ready"),
     follow(status) {
       timer = setInterval(() => {
-        const { state, counters, outbox, windowsOpen, tasks } = status();
+        const { state, counters, outbox, windowsOpen, tasks, cluster } = status();
         const lag = tasks.reduce((sum, task) => sum + task.inputs.reduce((all, input) => all + input.lag, 0), 0);
-        logger.info({ state, lag, windowsOpen, ...counters, outboxBatches: outbox.reduce((sum, lane) => sum + lane.batches, 0) }, "status");
+        const group = cluster === undefined ? {} : { tasks: tasks.length, standby: cluster.standby.length, restoring: cluster.restoring };
+        logger.info({ state, lag, ...group, windowsOpen, ...counters, outboxBatches: outbox.reduce((sum, lane) => sum + lane.batches, 0) }, "status");
       }, STATUS_LINE_MS);
     },
     progress() {},
