@@ -10,6 +10,8 @@ export interface Environment {
   readonly kafka: KafkaBrokers;
   readonly apache: ApacheClient;
   readonly dir: string;
+  /** What runs check beyond what all check: `tools` asks Apache's command-line tools too. */
+  readonly checks: { tools: boolean };
   /** The URL of a ClickHouse server, which is started when it is first asked for. */
   clickhouse(): Promise<string>;
   close(): Promise<void>;
@@ -38,6 +40,7 @@ export async function openEnvironment(options: KafkaOptions = {}): Promise<Envir
     kafka,
     apache,
     dir,
+    checks: { tools: false },
     async clickhouse() {
       server ??= startEmbeddedClickHouse({ dataDir: join(dir, "clickhouse") });
       return (await server).url;

@@ -30,7 +30,7 @@ else {
     t.same({ lost, doubled, problems }, { lost: 0, doubled: 0, problems: [] }, `seed ${seed}, ${client}`);
     t.ok(fired.length > 0, `${fired.length} fired`);
   };
-  void t.test("a row that the topology did not write is found, and one that it should have written", async (t) => {
+  void t.test("rows that the topology did not write are found", async (t) => {
     const result = await onStage(environment, { seed: SEED, client: "kafkajs" }, async (stage) => {
       stage.start();
       await stage.feed(100);
@@ -43,6 +43,7 @@ else {
   for (const [index, name] of SELECTION.entries()) {
     const fault = faults.find((each) => each.name === name);
     void t.test(`${fault?.family} ${fault?.what}`, async (t) => {
+      environment.checks.tools = name === "zombie";
       if (fault === undefined) throw new Error(`there is no fault ${name}`);
       check(t, await fault.run(environment, SEED + index, index % 2 === 0 ? "platformatic" : "kafkajs"));
     });

@@ -53,7 +53,10 @@ async function attempt({ family, name, what }: Named, seed: number, work: () => 
 }
 
 async function runFault(environment: Environment, fault: Fault): Promise<void> {
-  for (let seed = firstSeed; seed < firstSeed + seedCount; seed++) await attempt(fault, seed, () => fault.run(environment, seed, clientOf(seed)));
+  for (let seed = firstSeed; seed < firstSeed + seedCount; seed++) {
+    environment.checks.tools = seed === firstSeed;
+    await attempt(fault, seed, () => fault.run(environment, seed, clientOf(seed)));
+  }
 }
 
 const SCHEDULES: Named = { family: "random", name: "schedules", what: "random schedules of kill -9, kill -9 with the disk lost, SIGSTOP/SIGCONT, join, leave and broker bounces; one in four with ClickHouse" };

@@ -4,10 +4,12 @@
  */
 import { clickhouseConnector } from "@iot-topology/connectors/clickhouse";
 import { type KafkaLog, openKafkaLog } from "@iot-topology/connectors/kafka";
-import { openInstance, TopologyError, topicPartitionName } from "@iot-topology/core";
+import { type Instance, openInstance, TopologyError, topicPartitionName } from "@iot-topology/core";
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { checkClickHouse, checkCounters, checkGroup, checkTopics } from "./check.ts";
+import { checkTools } from "./check-tools.ts";
+import { compareStores } from "./compare-stores.ts";
 import type { Environment } from "./environment.ts";
 import { type Findings, noFindings } from "./findings.ts";
 import { type Load, type LoadRecord, makeLoad } from "./load.ts";
@@ -240,22 +242,34 @@ export class Stage {
     }
   }
 
-  /** A new instance in an empty folder restores everything, reads a probe, and reports; then all is checked. */
+  /**
+   * A new instance in an empty folder restores everything, and its stores are compared with those of the last owners. Opened again it reads a probe of each
+   * entry and reports. Then all is checked.
+   */
   async #verify(): Promise<void> {
     const { environment, name, log, findings, options } = this;
-    const probe = this.load.probe();
+    const { apache, kafka, checks } = environment;
     const connectors = this.#serverUrl === undefined ? [] : [clickhouseConnector({ url: this.#serverUrl, database: name.replaceAll("-", "_"), embedded: true })];
-    const own = await openKafkaLog({ brokers: environment.kafka.brokers, client: options.client, clientId: `${name}-verifier`, fetchWaitMs: 50 });
+    const own = await openKafkaLog({ brokers: kafka.brokers, client: options.client, clientId: `${name}-verifier`, fetchWaitMs: 50 });
+    const stateDir = join(this.dir, "verifier");
+    const open = (): Promise<Instance> => openInstance(faultTopology(name, { ...this.#variant, ...options.finalVariant }), { log: own, connectors, stateDir, createTopics: true, partitions: PARTITIONS, commitIntervalMs: 20 });
     try {
-      const instance = await openInstance(faultTopology(name, { ...this.#variant, ...options.finalVariant }), { log: own, connectors, stateDir: join(this.dir, "verifier"), createTopics: true, partitions: PARTITIONS, commitIntervalMs: 20 });
+      const restored = await open();
+      restored.run();
+      await until("every store is restored", () => restored.status().tasks.length === 2 * PARTITIONS);
+      await restored.stop();
+      const folders = new Set(this.workers.map(({ setup }) => setup.stateDir));
+      await compareStores(findings, name, [...folders], stateDir, { outbox: this.#serverUrl !== undefined });
+      const instance = await open();
       instance.run();
-      await this.append(probe);
+      await this.append(this.load.probe());
       await Promise.race([instance.drain(), pause(SETTLE_DEADLINE_MS).then(() => Promise.reject(new Error("the restored instance does not come to the end")))]);
       const status = instance.status();
       await instance.stop();
-      const expected = await checkTopics(findings, name, environment.apache, log);
+      const expected = await checkTopics(findings, name, apache, log);
       checkCounters(findings, name, status, expected);
-      await checkGroup(findings, name, environment.apache);
+      await checkGroup(findings, name, apache);
+      if (checks.tools && kafka.apache !== undefined) await checkTools(findings, name, kafka.apache, apache);
       if (this.#serverUrl !== undefined) await checkClickHouse(findings, this.#serverUrl, name.replaceAll("-", "_"), expected);
     } finally {
       await own.close();
