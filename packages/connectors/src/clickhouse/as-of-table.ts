@@ -138,7 +138,7 @@ export class AsOfTable {
     const unpacked = columns.map(({ name }) => (this.#daily.by.includes(name) ? quoted(name) : `tupleElement(_newest, ${rest.indexOf(name) + 1}) AS ${quoted(`v_${name}`)}`)).join(", ");
     const select = `SELECT fromUnixTimestamp64Milli(arrayJoin(range(_at, _next, ${DAY_MS})), 'UTC') AS as_of, ${unpacked} FROM (${soFar})`;
     const query = `INSERT INTO ${data} (${quotedList(["as_of"])}, ${all}) ${permitted(select, permit)}`;
-    await server.command(query, this.#daily.name, { base: from - DAY_MS, from, to: upTo, ...permit.parameters }, plainSettings(placement.replicated), permit.queryIdPrefix);
+    await server.fill(query, this.#daily.name, { base: from - DAY_MS, from, to: upTo, ...permit.parameters }, plainSettings(placement.replicated), permit.queryIdPrefix);
   }
 }
 

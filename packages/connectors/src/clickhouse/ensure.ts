@@ -199,7 +199,7 @@ async function makeDerived(context: EnsureContext, source: string, toMake: reado
         logger.info({ table: table.name, from: source }, "filling a new view from its history");
         const columns = table.columns.map((column) => quoted(column.name)).join(", ");
         const statement = `INSERT INTO ${q(table.name)} (${columns}) ${permitted(trigger.select, fill.permit)}`;
-        await withTouches(lock, server.command(statement, table.name, fill.permit.parameters, plainSettings(placement.replicated), fill.permit.queryIdPrefix));
+        await withTouches(lock, server.fill(statement, table.name, fill.permit.parameters, plainSettings(placement.replicated), fill.permit.queryIdPrefix));
       }
       await run(createTrigger(trigger, table, placement), trigger.name);
     }

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { Readable } from "node:stream";
-import { type ClickHouseClient, type ClickHouseSettings, createClient } from "@clickhouse/client";
+import { type ClickHouseClient, type ClickHouseClientConfigOptions, type ClickHouseSettings, createClient } from "@clickhouse/client";
 import { type Logger, TopologyError } from "@iot-topology/core";
 import { type ErrorContext, safeUrl, serverError } from "./server-error.ts";
 
@@ -23,6 +23,8 @@ const VERSION_MIN = [24, 8] as const;
 /** Settings without which a repeat could not be told. */
 const REQUIRED_SETTINGS = ["insert_deduplicate", "insert_deduplication_token", "deduplicate_blocks_in_dependent_materialized_views"];
 const CONNECTIONS_MAX = 16;
+/** How long filling a view or making snapshots may take. */
+const FILL_TIMEOUT_MS = 6 * 3_600_000;
 /** Longer than the server's receive timeout. */
 const KILL_WAIT_MS = 60_000;
 const STATEMENTS = "startsWith(query_id, {prefix:String}) AND ({except:String} = '' OR NOT startsWith(query_id, {except:String}))";
@@ -31,6 +33,8 @@ const STATEMENTS = "startsWith(query_id, {prefix:String}) AND ({except:String} =
 export class Server {
   readonly url: string;
   readonly #client: ClickHouseClient;
+  /** For statements that read a whole history. */
+  readonly #patient: ClickHouseClient;
   readonly #context: ErrorContext;
   #known: ReadonlySet<string> | undefined;
   version = "";
@@ -39,16 +43,17 @@ export class Server {
     this.url = safeUrl(options.url);
     this.#context = { url: this.url, password: options.password };
     const url = new URL(options.url);
-    this.#client = createClient({
+    const shared: ClickHouseClientConfigOptions = {
       url: this.url,
       username: options.username ?? (url.username === "" ? "default" : decodeURIComponent(url.username)),
       password: options.password ?? decodeURIComponent(url.password),
-      request_timeout: options.requestTimeoutMs,
       max_open_connections: CONNECTIONS_MAX,
       compression: { request: options.compress, response: false },
       application: "iot-topology",
       log: { level: 127 }, // OFF; errors reach the caller.
-    });
+    };
+    this.#client = createClient({ ...shared, request_timeout: options.requestTimeoutMs });
+    this.#patient = createClient({ ...shared, request_timeout: Math.max(options.requestTimeoutMs, FILL_TIMEOUT_MS), max_open_connections: 2 });
   }
 
   /**
@@ -102,6 +107,15 @@ export class Server {
   async command(query: string, place: string, parameters: Parameters = {}, settings: Settings = {}, queryIdPrefix = "iot-topology:"): Promise<void> {
     try {
       await this.#client.command({ query, query_id: `${queryIdPrefix}${randomUUID()}`, query_params: { ...parameters }, clickhouse_settings: this.#settings(settings) });
+    } catch (cause) {
+      throw serverError(cause, place, this.#context, "CLICKHOUSE_REFUSED");
+    }
+  }
+
+  /** As {@link command}, for a statement that may take as long as a history is large. */
+  async fill(query: string, place: string, parameters: Parameters, settings: Settings, queryIdPrefix: string): Promise<void> {
+    try {
+      await this.#patient.command({ query, query_id: `${queryIdPrefix}${randomUUID()}`, query_params: { ...parameters }, clickhouse_settings: this.#settings(settings) });
     } catch (cause) {
       throw serverError(cause, place, this.#context, "CLICKHOUSE_REFUSED");
     }
@@ -174,7 +188,7 @@ export class Server {
   }
 
   async close(): Promise<void> {
-    await this.#client.close();
+    await Promise.all([this.#client.close(), this.#patient.close()]);
   }
 }
 

@@ -36,7 +36,7 @@ function makeRows(partition: number, first: number, n: number, dayMs: number): P
 
 t.test("writers that come, go, stand still and come back leave every table as the model says", async (t) => {
   const database = `many_${process.pid}`;
-  const batchesPerTask = Number(process.env["BATCHES"] ?? 12);
+  const batchesPerTask = Number(process.env["BATCHES"] ?? 10);
   const errors = new Map<string, number>();
   const tasks: FleetTask[] = Array.from({ length: TASKS }, (_, partition) => ({ id: `0_${partition}`, batches: [], acknowledged: 0, epoch: 0 }));
   const rows: Placed<ReadingInput>[] = [];
