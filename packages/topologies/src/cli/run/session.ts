@@ -83,7 +83,9 @@ export class Session {
     const opened: (() => Promise<void>)[] = [];
     try {
       if (isKafka(config)) opened.push(await lockFolder(folder));
-      const plain = await openLog(config, folder, logger, inputTopics(loaded.plan));
+      // Retention is for repartition topics too: they hold each record a second time.
+      const kept = [...inputTopics(loaded.plan), ...loaded.plan.internalTopics.map(({ topic }) => topic)];
+      const plain = await openLog(config, folder, logger, kept);
       opened.push(() => plain.log.close());
       await readyTopics(options, plain);
       const log = await withFormats(plain, loaded.topology);
