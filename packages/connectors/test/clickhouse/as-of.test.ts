@@ -4,7 +4,7 @@ import { c, record, type Sink } from "@iot-topology/core";
 import { clickhouse } from "@iot-topology/connectors/clickhouse";
 import { type OpenLab, type Placed, seal, startLab } from "./fixture.ts";
 
-t.setTimeout(100_000);
+t.setTimeout(200_000);
 const lab = await startLab();
 t.teardown(() => lab.stop());
 

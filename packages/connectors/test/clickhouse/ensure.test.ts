@@ -7,7 +7,7 @@ import { historyObjects } from "../../src/clickhouse/history-objects.ts";
 import type { HistoryDeclaration } from "../../src/clickhouse/declaration.ts";
 import { Reading, readings, readingsFrom, seal, startLab, WINDOW_MISMATCHES } from "./fixture.ts";
 
-t.setTimeout(100_000);
+t.setTimeout(200_000);
 const lab = await startLab();
 t.teardown(() => lab.stop());
 

@@ -3,7 +3,7 @@ import t from "tap";
 
 import { readings, readingsFrom, seal, startLab, WINDOW_MISMATCHES } from "./fixture.ts";
 
-t.setTimeout(100_000);
+t.setTimeout(200_000);
 const lab = await startLab();
 t.teardown(() => lab.stop());
 

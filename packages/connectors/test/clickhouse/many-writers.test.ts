@@ -5,7 +5,7 @@ import { type Placed, type ReadingInput, readings, seal, startLab } from "./fixt
 import { asOfModel, latestModel, stored, windowModel } from "./readings-model.ts";
 import { type FleetTask, Writer } from "./writer-fleet.ts";
 
-t.setTimeout(180_000);
+t.setTimeout(300_000);
 const lab = await startLab();
 t.teardown(() => lab.stop());
 

@@ -4,7 +4,7 @@ import { type SealedBatch, type Sink, TopologyError } from "@iot-topology/core";
 import { startCuttingProxy } from "./cutting-proxy.ts";
 import { type OpenLab, type Placed, type ReadingInput, reading, readings, readingsFrom, seal, startLab, WINDOW_MISMATCHES } from "./fixture.ts";
 
-t.setTimeout(150_000);
+t.setTimeout(240_000);
 const lab = await startLab();
 t.teardown(() => lab.stop());
 
@@ -156,7 +156,7 @@ t.test("too many parts is tried again, and passes", async (t) => {
   await assertExact(t, db, 3);
 });
 
-t.test("the server killed in mid-insert loses and doubles nothing", { timeout: 90_000 }, async (t) => {
+t.test("the server killed in mid-insert loses and doubles nothing", { timeout: 200_000 }, async (t) => {
   const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
   t.comment(`SEED=${seed}`);
   const random = mulberry(seed);

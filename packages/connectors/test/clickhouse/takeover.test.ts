@@ -8,7 +8,7 @@ import { clickhouse, clickhouseConnector } from "@iot-topology/connectors/clickh
 import { startCuttingProxy } from "./cutting-proxy.ts";
 import { type OpenLab, reading, readings, readingsFrom, Reading, seal, startLab, WINDOW_MISMATCHES } from "./fixture.ts";
 
-t.setTimeout(150_000);
+t.setTimeout(240_000);
 const lab = await startLab();
 t.teardown(() => lab.stop());
 

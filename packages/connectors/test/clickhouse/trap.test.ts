@@ -5,7 +5,7 @@ import { clickhouse } from "@iot-topology/connectors/clickhouse";
 import { plainSettings, tokenSettings } from "../../src/clickhouse/insert-settings.ts";
 import { Reading, reading, readings, readingsFrom, seal, startLab, WINDOW_MISMATCHES } from "./fixture.ts";
 
-t.setTimeout(100_000);
+t.setTimeout(200_000);
 const lab = await startLab();
 t.teardown(() => lab.stop());
 

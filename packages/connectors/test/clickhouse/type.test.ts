@@ -4,7 +4,7 @@ import { c, compileCaster, CastFailure, type InferInput, record } from "@iot-top
 import { clickhouse } from "@iot-topology/connectors/clickhouse";
 import { seal, startLab } from "./fixture.ts";
 
-t.setTimeout(100_000);
+t.setTimeout(200_000);
 const lab = await startLab();
 t.teardown(() => lab.stop());
 
