@@ -39,6 +39,9 @@ for (const event of ["unhandledRejection", "uncaughtException"] as const) {
   });
 }
 
+// Without its parent it is nobody's.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => process.exit(1));
+
 const stderrLogger: Logger = Object.fromEntries(
   ["debug", "info", "warn", "error"].map((level) => [level, (fields: object, message: string) => void process.stderr.write(`${new Date().toISOString()} ${level} ${message} ${JSON.stringify(fields)}\n`)]),
 ) as unknown as Logger;
@@ -57,10 +60,13 @@ async function main(): Promise<void> {
   say({ type: "running" });
   void instance.failed.then((error) => say({ type: "failed", code: error.code, message: error.message }));
   const lines = createInterface({ input: process.stdin });
+  let isAsked = false;
   for await (const line of lines) {
     if (line === "status") say({ type: "status", status: instance.status() });
-    else if (line === "stop") break;
+    isAsked = line === "stop";
+    if (isAsked) break;
   }
+  if (!isAsked) process.exit(1);
   await instance.stop();
   await log.close();
   for (const connector of connectors) await connector.close();
