@@ -20,7 +20,11 @@ t.setTimeout(240_000);
 const root = mkdtempSync(join(tmpdir(), "iot-topology-kafka-"));
 const running = new Set<CliRun>();
 t.teardown(async () => {
-  for (const run of running) run.child.kill("SIGKILL");
+  // What still runs at the end should not: its last words say why.
+  for (const run of running) {
+    process.stderr.write(`still running: ${run.child.spawnargs.slice(2).join(" ")}\n${run.stdout().split("\n").slice(-8).join("\n")}${run.stderr()}\n`);
+    run.child.kill("SIGKILL");
+  }
   await Promise.all([...running].map((run) => run.exit));
   rmSync(root, { recursive: true, force: true, maxRetries: 20, retryDelay: 250 });
 });
