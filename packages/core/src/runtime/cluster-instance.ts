@@ -288,7 +288,8 @@ export class ClusterInstance implements Instance {
   }
 
   #fail(error: TopologyError): void {
-    if (this.#failure !== undefined) return;
+    // What was under way when the instance stopped finds its log closed: that is no failure.
+    if (this.#failure !== undefined || this.#state === "stopped" || (this.#stopped !== undefined && error.code === "NOT_RUNNING")) return;
     this.#failure = error;
     this.#state = "failed";
     this.#options.logger.error({ code: error.code, place: error.place, error: error.message }, "the instance failed");
