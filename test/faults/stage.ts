@@ -192,9 +192,10 @@ export class Stage {
     return [...places.values()].reduce((sum, offset) => sum + offset, 0);
   }
 
-  /** Waits until the group has committed more of the input than now. */
+  /** Feeds a little, and waits until the group has committed more of the input than before. */
   async progress(): Promise<void> {
     const before = await this.committed();
+    await this.feed(10);
     await until("the group commits", async () => (await this.committed()) > before);
   }
 
