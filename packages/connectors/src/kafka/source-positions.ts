@@ -3,6 +3,7 @@
  * the records that came from it. A transactional id a source: who reads it last fences who read it before.
  */
 import { createHash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { TopologyError } from "@iot-topology/core";
 import type { AppendResult, FetchResult, ProducerRecord, TopicCreation, TransactionalProducer } from "@iot-topology/core";
 import { framesOf } from "./idempotent-producer.ts";
@@ -25,6 +26,8 @@ export interface PositionsLog {
 }
 
 const ATTEMPTS_MAX = 5;
+const READ_MS_MAX = 30_000;
+const STALL_MS = 10;
 const LIMITS = { recordsMax: 10_000, bytesMax: 8 << 20 };
 
 export class SourcePositions {
@@ -112,6 +115,7 @@ export class SourcePositions {
     const end = await this.#log.settledEnd(this.#topic, 0);
     const { start } = await this.#log.offsets(this.#topic, 0);
     this.#next = Math.max(this.#next, start);
+    const until = performance.now() + READ_MS_MAX;
     while (this.#next < end) {
       const { records, nextOffset } = await this.#log.fetch(this.#topic, 0, this.#next, LIMITS);
       for (const { key, value } of records) {
@@ -119,7 +123,10 @@ export class SourcePositions {
         if (value === null) this.#positions.delete(key.toString());
         else this.#positions.set(key.toString(), Buffer.from(value));
       }
+      // What is read ahead may still end before the marker of another's transaction. A fetch that has nothing answers at once, so a loop without a pause would keep its answer from coming in.
+      if (nextOffset === this.#next) await sleep(STALL_MS);
       this.#next = nextOffset;
+      if (performance.now() > until) throw new TopologyError("KAFKA_TIMEOUT", `the positions of sources could not be read up to offset ${end} within ${READ_MS_MAX} ms`, { place: this.#topic, cure: "look at the brokers' state and at the network between", retriable: true });
     }
   }
 }

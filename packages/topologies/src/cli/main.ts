@@ -6,6 +6,13 @@ import { buildProgram } from "./program.ts";
 
 /** Runs the command and sets the process' exit code: 0, 1 for a failure, 2 for wrong use. */
 export async function main(argv: readonly string[]): Promise<void> {
+  await run(argv);
+  // The command has closed what it opened. What a library may have left behind must not hold the process.
+  await Promise.all([process.stdout, process.stderr].map((stream) => new Promise<void>((resolve) => stream.write("", () => resolve()))));
+  process.exit();
+}
+
+async function run(argv: readonly string[]): Promise<void> {
   const json = argv.includes("--json");
   const verbose = argv.includes("--verbose");
   // A reader that has enough closes the pipe; that is no failure.
