@@ -132,6 +132,8 @@ export async function measureLatency(lab: Lab, contender: Contender, options: { 
   }
 }
 
+let loads = 0;
+
 /**
  * Kill -9 in mid-load of an instance that holds the state of a whole throughput run, then its start again on what it left: from the start of the process
  * to the first new record that a read_committed consumer sees. What was committed before the kill has arrived by then.
@@ -139,7 +141,9 @@ export async function measureLatency(lab: Lab, contender: Contender, options: { 
 export async function measureRestart(lab: Lab, contender: Contender, job: Job): Promise<Restart> {
   const seconds = 100;
   const before = contender.start(job, 0);
-  const load = meter(lab, "load", [job.raw, job.clean, 2_000, seconds, 0, 1_000_000 * (jobs + 1)]);
+  // Sequences of its own each time: all contenders read the same topic, and what one was given already would be a repeat for the next.
+  loads++;
+  const load = meter(lab, "load", [job.raw, job.clean, 2_000, seconds, 0, 1_000_000 * (jobs + 1) + 1_000 * loads]);
   let after: Child | undefined;
   try {
     await before.line("FIRST", FIRST_DEADLINE_MS);
