@@ -11,9 +11,10 @@ import { DeliveryLane } from "./lane.ts";
 import { assignmentMember, decodeClaim, decodeDuty, encodeMemberData, forgetMember, type MemberClaim, type MemberDuty, readFormerMember, writeMember } from "./member-data.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { RepartitionTrim } from "./repartition-trim.ts";
-import { counterStatusOf, taskStatusOf } from "./status-of.ts";
+import { instanceStatusOf } from "./status-of.ts";
 import type { InstanceState, InstanceStatus } from "./status.ts";
 import { shapeOf } from "./shape.ts";
+import { taskError } from "./task-error.ts";
 import { TaskFleet, type TaskRole } from "./task-fleet.ts";
 import { TransactionWatch } from "./transaction-watch.ts";
 import { StoreQueries, type StoreInfo, type StoreLocation } from "./queries.ts";
@@ -100,7 +101,7 @@ export class ClusterInstance implements Instance {
     this.#state = "running";
     for (const lane of this.#lanes.values()) lane.requestSettle();
     this.#worker.start();
-    this.#joining = this.#join().catch((cause: unknown) => this.#fail(cause instanceof TopologyError ? cause : new TopologyError("TASK_FAILED", String(cause), { cause })));
+    this.#joining = this.#join().catch((cause: unknown) => this.#fail(taskError(cause)));
     void this.#watch();
   }
 
@@ -116,7 +117,7 @@ export class ClusterInstance implements Instance {
       assign: (members) => Promise.resolve(this.#assign(members)),
       onAssigned: (assignment, generation, memberId) => this.#assigned(assignment, generation, memberId),
       onLost: (reason) => this.#lost(reason),
-      onFailure: (error) => this.#fail(error instanceof TopologyError ? error : new TopologyError("TASK_FAILED", error.message, { cause: error })),
+      onFailure: (error) => this.#fail(taskError(error)),
     });
     this.#membership = membership;
     if (this.#stopped !== undefined) await membership.leave();
@@ -310,17 +311,8 @@ export class ClusterInstance implements Instance {
   }
 
   status(): InstanceStatus {
-    const active = this.#fleet.active;
     return {
-      state: this.#state,
-      topology: this.#plan.topology.name,
-      version: this.#plan.topology.version,
-      startedAt: this.#startedAt,
-      tasks: active.map(taskStatusOf),
-      counters: counterStatusOf(active),
-      outbox: [...this.#lanes.values()].map((lane) => lane.status()),
-      windowsOpen: active.reduce((sum, { task }) => sum + task.windowsOpen, 0),
-      failure: this.#failure === undefined ? null : { code: this.#failure.code, message: this.#failure.message },
+      ...instanceStatusOf({ plan: this.#plan, state: this.#state, startedAt: this.#startedAt, tasks: this.#fleet.active, lanes: this.#lanes, failure: this.#failure }),
       cluster: {
         memberId: this.#memberId ?? null,
         generation: this.#generation,

@@ -1,6 +1,7 @@
 import { TopologyError } from "../model/index.ts";
 import { partitionsWanted, type Plan, stepsBoundToOnePartition, type SubTopology } from "../plan/index.ts";
 import type { ClusterLog, TopicDescription } from "../port/index.ts";
+import { agreedCount } from "./agreed-count.ts";
 import type { ResolvedOptions } from "./options.ts";
 
 /** A sub-topology with its tasks and its changelog. */
@@ -27,7 +28,7 @@ export function transactionalIdOf(topology: string, taskId: string): string {
 }
 
 /** What a topic of the engine's own must be: kept until the engine itself drops what is dead, or processed. */
-const OWN_CONFIG: Readonly<Record<string, string>> = { "cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1" };
+export const OWN_TOPIC_CONFIG: Readonly<Record<string, string>> = { "cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1" };
 
 function mismatch(code: "TOPIC_MISMATCH" | "CHANGELOG_MISMATCH", topic: string, message: string, cure: string): TopologyError {
   return new TopologyError(code, message, { place: `topic ${topic}`, cure });
@@ -42,7 +43,7 @@ function checkChangelog({ topic, partitions, config }: TopicDescription, part: S
       "give the topics their former number of partitions back (in new topics), or reset the topology so that the state is made again from the log",
     );
   }
-  for (const [name, wanted] of Object.entries(OWN_CONFIG)) {
+  for (const [name, wanted] of Object.entries(OWN_TOPIC_CONFIG)) {
     const found = config[name];
     if (found === undefined || found === wanted) continue;
     throw mismatch("CHANGELOG_MISMATCH", topic, `${name} is ${found}, so the broker would drop state`, `set it to ${wanted}: kafka-configs --alter --entity-type topics --entity-name ${topic} --add-config ${name}=${wanted}`);
@@ -82,7 +83,7 @@ async function countsOf(plan: Plan, part: SubTopology, parts: ReadonlyMap<string
 
 /** `absent` is given where the topic is to be made, with so many partitions. */
 async function openRepartition(log: ClusterLog, topic: string, absent: number | undefined, options: ResolvedOptions): Promise<number> {
-  if (absent !== undefined) await log.createTopics([{ topic, partitions: absent, config: OWN_CONFIG, ...replication(options) }]);
+  if (absent !== undefined) await log.createTopics([{ topic, partitions: absent, config: OWN_TOPIC_CONFIG, ...replication(options) }]);
   const found = await log.describeTopic(topic);
   const policy = found?.config["cleanup.policy"] ?? "delete";
   if (policy !== "delete") {
@@ -91,35 +92,20 @@ async function openRepartition(log: ClusterLog, topic: string, absent: number | 
   return found?.partitions ?? absent ?? 1;
 }
 
-function checkCounts(part: SubTopology, counts: readonly number[]): number {
-  const [count = 1] = counts;
-  if (counts.some((other) => other !== count)) {
-    throw mismatch("TOPIC_MISMATCH", part.topics.join(", "), `the topics of sub-topology ${part.name} have different numbers of partitions (${counts.join(", ")})`, "topics that are read together need the same number of partitions");
-  }
-  const bound = count > 1 ? stepsBoundToOnePartition(part) : [];
-  if (bound.length === 0) return count;
-  throw mismatch(
-    "TOPIC_MISMATCH",
-    part.topics.join(", "),
-    `with ${count} partitions, ${bound.join(" and ")} would keep separate state in each, and results would be wrong`,
-    'say by which field the topic is keyed, as in cast(..., { partitionedBy: "deviceId" }), bring equal keys together with .repartition(...), or use one partition',
-  );
-}
-
 /**
  * Checks and creates the topics of a topology: those it reads must exist (or may be created), with partition counts that fit; changelogs and repartition topics are
  * created where they are absent, and must be what the engine needs where they exist. Throws TOPIC_NOT_FOUND, TOPIC_MISMATCH, CHANGELOG_MISMATCH.
  */
 export async function openTopics(plan: Plan, log: ClusterLog, options: ResolvedOptions): Promise<ClusterPart[]> {
-  const parts = new Map<string, ClusterPart>();
+  const parts: ClusterPart[] = [];
   const counts = new Map<string, number>();
   for (const part of plan.subTopologies) {
-    const partitionCount = checkCounts(part, await countsOf(plan, part, counts, log, options));
+    const partitionCount = agreedCount(part, await countsOf(plan, part, counts, log, options));
     counts.set(part.name, partitionCount);
-    parts.set(part.name, { part, partitionCount, changelog: await openChangelog(plan, part, partitionCount, log, options) });
+    parts.push({ part, partitionCount, changelog: await openChangelog(plan, part, partitionCount, log, options) });
   }
   for (const spec of plan.sinks) if (spec.connector === "log") await countOf(log, spec.target, wantedOutput(plan, spec.target, options), options);
-  return plan.subTopologies.map((part) => parts.get(part.name) as ClusterPart);
+  return parts;
 }
 
 function wantedOutput(plan: Plan, topic: string, options: ResolvedOptions): number | undefined {
@@ -129,7 +115,7 @@ function wantedOutput(plan: Plan, topic: string, options: ResolvedOptions): numb
 async function openChangelog(plan: Plan, part: SubTopology, partitionCount: number, log: ClusterLog, options: ResolvedOptions): Promise<string> {
   const topic = changelogTopic(plan, part);
   if ((await log.partitionCount(topic)) === undefined) {
-    await log.createTopics([{ topic, partitions: partitionCount, config: OWN_CONFIG, ...replication(options) }]);
+    await log.createTopics([{ topic, partitions: partitionCount, config: OWN_TOPIC_CONFIG, ...replication(options) }]);
   }
   const description = await log.describeTopic(topic);
   if (description !== undefined) checkChangelog(description, part, partitionCount);

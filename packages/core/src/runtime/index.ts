@@ -1,3 +1,4 @@
+export { changelogTopic, OWN_TOPIC_CONFIG } from "./cluster-topics.ts";
 export { type Instance, openInstance, resetTopology } from "./instance.ts";
 export type { InstanceOptions } from "./options.ts";
 export type { ClusterStatus, CounterStatus, HangingTransactionStatus, InputStatus, InstanceState, InstanceStatus, OutboxStatus, TaskStatus } from "./status.ts";

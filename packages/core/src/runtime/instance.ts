@@ -2,16 +2,17 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { isLeft } from "fp-ts/lib/Either.js";
 import { TopologyError } from "../model/index.ts";
-import { partitionsWanted, type Plan, stepsBoundToOnePartition, type SubTopology, validate } from "../plan/index.ts";
+import { partitionsWanted, type Plan, type SubTopology, validate } from "../plan/index.ts";
 import { type ClusterLog, isClusterLog, silentLogger, type Sink, type SinkConnector, type SinkSpec, systemClock } from "../port/index.ts";
 import type { Topology } from "../topology/index.ts";
+import { agreedCount } from "./agreed-count.ts";
 import { ClusterInstance } from "./cluster-instance.ts";
 import { openTopics, refuseWithMembers, resetCluster } from "./cluster-topics.ts";
 import { DeliveryLane } from "./lane.ts";
 import { logSinks } from "./log-sinks.ts";
 import { openTask, type OpenedTask } from "./open-task.ts";
 import type { InstanceOptions, ResolvedOptions } from "./options.ts";
-import { counterStatusOf, taskStatusOf } from "./status-of.ts";
+import { instanceStatusOf } from "./status-of.ts";
 import type { InstanceState, InstanceStatus } from "./status.ts";
 import { StoreQueries, type StoreInfo, type StoreLocation } from "./queries.ts";
 import type { StoreKey, WindowRange } from "../task/store-query.ts";
@@ -80,22 +81,7 @@ async function partitionsOf(plan: Plan, part: SubTopology, parts: ReadonlyMap<st
   for (const topic of part.topics) known.push(await options.log.partitionCount(topic));
   const wanted = partitionsWanted(plan, part, { existing: known.find((other) => other !== undefined), parts, otherwise: options.partitions });
   for (const [index, topic] of part.topics.entries()) if (known[index] === undefined) await options.log.ensureTopic(topic, { partitions: wanted });
-  const counts = known.map((found) => found ?? wanted);
-  const [count = wanted] = counts;
-  if (counts.some((other) => other !== count)) {
-    throw new TopologyError("TOPIC_MISMATCH", `the topics of sub-topology ${part.name} have different numbers of partitions (${counts.join(", ")})`, {
-      place: part.topics.join(", "),
-      cure: "topics that are read together need the same number of partitions",
-    });
-  }
-  const bound = count > 1 ? stepsBoundToOnePartition(part) : [];
-  if (bound.length > 0) {
-    throw new TopologyError("TOPIC_MISMATCH", `with ${count} partitions, ${bound.join(" and ")} would keep separate state in each, and results would be wrong`, {
-      place: part.topics.join(", "),
-      cure: "say by which field the topic is keyed, as in cast(..., { partitionedBy: \"deviceId\" }), and keep that field in the state's fields; bring equal keys together with .repartition(...); or use one partition",
-    });
-  }
-  return count;
+  return agreedCount(part, known.map((found) => found ?? wanted));
 }
 
 function connectorFor(name: string, connectors: readonly SinkConnector[]): SinkConnector {
@@ -166,10 +152,10 @@ class RunningInstance implements Instance {
 
   run(): void {
     if (this.#state !== "starting") return;
-    for (const { task, outbox, committer } of this.#tasks) {
-      task.enter("opening");
-      task.enter("running");
-      for (const entry of outbox) this.#worker.lane(entry.batch.connector, entry.batch.target).push(entry, (done) => committer.acknowledge(done), true);
+    for (const opened of this.#tasks) {
+      opened.task.enter("opening");
+      opened.task.enter("running");
+      this.#worker.handOver(opened, opened.outbox, true);
     }
     for (const lane of this.#lanes.values()) lane.requestSettle();
     this.#state = "running";
@@ -223,17 +209,7 @@ class RunningInstance implements Instance {
   }
 
   status(): InstanceStatus {
-    return {
-      state: this.#state,
-      topology: this.#plan.topology.name,
-      version: this.#plan.topology.version,
-      startedAt: this.#startedAt,
-      tasks: this.#tasks.map(taskStatusOf),
-      counters: counterStatusOf(this.#tasks),
-      outbox: [...this.#lanes.values()].map((lane) => lane.status()),
-      windowsOpen: this.#tasks.reduce((sum, { task }) => sum + task.windowsOpen, 0),
-      failure: this.#failure === undefined ? null : { code: this.#failure.code, message: this.#failure.message },
-    };
+    return instanceStatusOf({ plan: this.#plan, state: this.#state, startedAt: this.#startedAt, tasks: this.#tasks, lanes: this.#lanes, failure: this.#failure });
   }
 }
 

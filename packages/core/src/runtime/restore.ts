@@ -95,7 +95,7 @@ export class FollowedStore {
     this.#reader = new ChangelogReader(this.#place, undefined);
   }
 
-  /** Applies what the changelog holds beyond the store, up to its end now. Throws an AbortError-like TopologyError where the signal ends it. */
+  /** Applies what the changelog holds beyond the store, up to its end now, or until the signal ends it. */
   async catchUp(): Promise<void> {
     const { log, changelog, signal, onProgress } = this.#options;
     const { end } = await log.offsets(changelog.topic, changelog.partition);

@@ -1,4 +1,3 @@
-import type { OutboxEntry } from "../commit/outbox.ts";
 import { TopologyError } from "../model/index.ts";
 import type { InputRange } from "../port/index.ts";
 import type { DeliveryLane } from "./lane.ts";
@@ -6,6 +5,7 @@ import { type ClusterTaskPlace, openClusterTask, type OpenedClusterTask, openSto
 import { markDamaged, type OpenedTask } from "./open-task.ts";
 import type { ResolvedOptions } from "./options.ts";
 import type { FollowedStore, RestoreProgress } from "./restore.ts";
+import { taskError } from "./task-error.ts";
 import type { Worker } from "./worker.ts";
 
 /** What a task is to be here. */
@@ -149,7 +149,7 @@ export class TaskFleet {
 
   #reconcile(slot: Slot): Promise<void> {
     slot.work ??= this.#run(slot)
-      .catch((cause: unknown) => this.#fleet.onFailure(cause instanceof TopologyError ? cause : new TopologyError("TASK_FAILED", String(cause), { place: slot.place.id, cause })))
+      .catch((cause: unknown) => this.#fleet.onFailure(taskError(cause, slot.place.id)))
       .finally(() => {
         slot.work = undefined;
         if (this.#needsWork(slot)) void this.#reconcile(slot);
@@ -186,7 +186,7 @@ export class TaskFleet {
       slot.retryMs = RETRY_FIRST_MS;
       slot.doubts = 0;
     } catch (cause) {
-      const error = cause instanceof TopologyError ? cause : new TopologyError("TASK_FAILED", String(cause), { cause });
+      const error = taskError(cause);
       if (!error.retriable && error.code !== "PRODUCER_FENCED" && !this.#isDoubtful(slot, error)) throw error;
       if (!this.#isWanted(slot)) return;
       options.logger.warn({ task: slot.place.id, code: error.code, error: error.message, retryInMs: slot.retryMs }, "the task could not be opened, will be tried again");
@@ -217,7 +217,7 @@ export class TaskFleet {
       slot.role = "active";
       opened.task.enter("opening");
       opened.task.enter("running");
-      for (const entry of opened.outbox) this.#lane(entry, lanes).push(entry, (done) => opened.committer.acknowledge(done), true);
+      worker().handOver(opened, opened.outbox, true);
       // The former owner may have died between its last delivery and the upkeep behind it: what it left to do is looked for also where the outbox is empty.
       for (const lane of lanes.values()) lane.requestSettle();
       worker().add(opened);
@@ -236,16 +236,6 @@ export class TaskFleet {
       if (lane === undefined || (await lane.mayHold(inputs))) return true;
     }
     return false;
-  }
-
-  #lane(entry: OutboxEntry, lanes: ReadonlyMap<string, DeliveryLane>): DeliveryLane {
-    const { connector, target } = entry.batch;
-    const lane = lanes.get(`${connector}:${target}`);
-    if (lane !== undefined) return lane;
-    throw new TopologyError("SINK_MISMATCH", `the outbox holds rows for ${connector} ${target}, which the topology no longer names`, {
-      place: `${connector}:${target}`,
-      cure: "run the former version until its outbox is empty, or reset the topology",
-    });
   }
 
   async #closeActive(slot: Slot, opened: OpenedClusterTask): Promise<void> {
@@ -302,7 +292,7 @@ export class TaskFleet {
   /** What a standby copy cannot go on from, nobody else hears of. */
   async #standbyFailed({ place }: Slot, cause: unknown): Promise<void> {
     const { options, onFailure } = this.#fleet;
-    const error = cause instanceof TopologyError ? cause : new TopologyError("TASK_FAILED", String(cause), { place: place.id, cause });
+    const error = taskError(cause, place.id);
     const dir = taskDir(place, options);
     if (error.code === "STATE_CORRUPT" && dir !== null) await markDamaged(dir, error.message).catch(() => {});
     onFailure(error);

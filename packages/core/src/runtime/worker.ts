@@ -3,12 +3,14 @@
  *
  * A commit's write goes on while the task processes the next records (facts: 24 % of a plain loop was waiting for it); the next commit waits for it.
  */
+import type { OutboxEntry } from "../commit/outbox.ts";
 import { TopologyError, topicPartitionName } from "../model/index.ts";
 import { isClusterLog } from "../port/index.ts";
 import type { TaskInput } from "../task/input.ts";
 import type { DeliveryLane } from "./lane.ts";
 import { markDamaged, type OpenedTask } from "./open-task.ts";
 import type { ResolvedOptions } from "./options.ts";
+import { taskError } from "./task-error.ts";
 
 const SLICE_RECORDS = 2_000;
 const FETCH_RECORDS_MAX = 5_000;
@@ -37,11 +39,6 @@ export interface WorkerHandlers {
   readonly onFailure: (error: TopologyError) => void;
   /** A task's commit or store failed: true where that task alone is opened again. */
   readonly onTaskFailure?: (opened: OpenedTask, error: TopologyError) => boolean;
-}
-
-function asTopologyError(cause: unknown): TopologyError {
-  if (cause instanceof TopologyError) return cause;
-  return new TopologyError("TASK_FAILED", cause instanceof Error ? cause.message : String(cause), { cause, cure: "this looks like a bug: please report it with the log" });
 }
 
 export class Worker {
@@ -87,19 +84,21 @@ export class Worker {
   }
 
   async #letGo(task: WorkerTask): Promise<void> {
-    const { leaving, opened } = task;
+    const { leaving } = task;
     await task.commit;
-    if (leaving?.commit === true && !task.failed && opened.task.state === "running" && this.#hasWork(task)) {
-      await this.#commit(task);
-      await task.commit;
-    }
+    if (leaving?.commit === true) await this.#finish(task);
     const index = this.#tasks.indexOf(task);
     if (index >= 0) this.#tasks.splice(index, 1);
     leaving?.done();
   }
 
-  #hasWork({ opened }: WorkerTask): boolean {
-    return opened.task.uncommitted > 0 || opened.committer.wantsIdleCommit(opened.task);
+  /** A last commit of what a task has processed and acknowledged. */
+  async #finish(task: WorkerTask): Promise<void> {
+    await task.commit;
+    const { task: running, committer } = task.opened;
+    if (task.failed || running.state !== "running") return;
+    if (running.uncommitted > 0 || committer.wantsIdleCommit(running)) await this.#commit(task);
+    await task.commit;
   }
 
   start(): void {
@@ -155,11 +154,7 @@ export class Worker {
     }
     for (const task of [...this.#tasks]) {
       if (task.leaving !== undefined) await this.#letGo(task);
-      else if (task.opened.task.state === "running" && !task.failed) {
-        await task.commit;
-        if (!task.failed && this.#hasWork(task)) await this.#commit(task);
-        await task.commit;
-      }
+      else await this.#finish(task);
     }
   }
 
@@ -226,7 +221,7 @@ export class Worker {
         // Whoever awaits it sees the error; until then it must not count as unhandled.
         fetch.catch((cause: unknown) => {
           if (!this.#isRemote || task.failed || task.leaving !== undefined || this.#stopping) return;
-          const error = asTopologyError(cause);
+          const error = taskError(cause);
           if (!this.#isOwnFailure(task, error)) this.#fail(error);
         });
       }
@@ -260,11 +255,11 @@ export class Worker {
     task.movedAt = this.#options.clock.now();
     const { task: running, committer } = task.opened;
     const work = committer.commit(running).then((entries) => {
-      for (const entry of entries) this.lane(entry.batch.connector, entry.batch.target).push(entry, (done) => committer.acknowledge(done), false);
+      this.handOver(task.opened, entries, false);
       task.movedAt = this.#options.clock.now();
     });
     const failed = (cause: unknown): void => {
-      const error = asTopologyError(cause);
+      const error = taskError(cause);
       if (!this.#isOwnFailure(task, error)) this.#fail(error);
     };
     task.commit = work.catch(failed).finally(() => {
@@ -273,7 +268,12 @@ export class Worker {
     });
   }
 
-  lane(connector: string, target: string): DeliveryLane {
+  /** Gives a task's sealed batches to the lanes of their sinks; `uncertain` where they may have been sent in a former life. Throws SINK_MISMATCH. */
+  handOver({ committer }: OpenedTask, entries: readonly OutboxEntry[], uncertain: boolean): void {
+    for (const entry of entries) this.#lane(entry.batch.connector, entry.batch.target).push(entry, (done) => committer.acknowledge(done), uncertain);
+  }
+
+  #lane(connector: string, target: string): DeliveryLane {
     const lane = this.#lanes.get(`${connector}:${target}`);
     if (lane !== undefined) return lane;
     throw new TopologyError("SINK_MISMATCH", `the outbox holds rows for ${connector} ${target}, which the topology no longer names`, {
@@ -317,7 +317,7 @@ export class Worker {
 
   #fail(cause: unknown): void {
     this.#stopping = true;
-    const error = asTopologyError(cause);
+    const error = taskError(cause);
     for (const { opened } of this.#tasks) if (opened.task.state === "running") opened.task.enter("failed");
     this.wake();
     if (error.code === "STATE_CORRUPT") {

@@ -2,10 +2,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { c, type ClusterLog, count, defineTopology, hours, type Instance, openInstance, record, resetTopology, sum, topic, type Topology, tumbling } from "@iot-topology/core";
+import { type ClusterLog, count, defineTopology, hours, type Instance, openInstance, resetTopology, sum, topic, type Topology, tumbling } from "@iot-topology/core";
 import { collect, type CollectConnector, collectConnector, memoryCluster } from "@iot-topology/core/testing";
-
-const Event = record("Event", { id: c.string(), seq: c.uint64(), value: c.float64(), at: c.dateTime64(3, "UTC") });
+import { byName, Event, makeEvents } from "./plant-events.ts";
 
 function folder(t: { teardown(end: () => void): void }): string {
   const dir = mkdtempSync(join(tmpdir(), "iot-topology-cluster-"));
@@ -20,38 +19,6 @@ const topology: Topology = defineTopology("plant", (b) => {
   unique.sink(collect("history"), topic("clean", Event, { key: ({ id }) => id }));
   unique.groupBy("id").windowed(tumbling(hours(1), { grace: "unbounded" })).aggregate("hourly", { n: count(), total: sum("value") }).sink(collect("hourly"));
 });
-
-/** A stream with repeats and nonsense, and what any right run makes of it. */
-function makeEvents(n: number, seed: number) {
-  let state = seed;
-  const random = (below: number) => {
-    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-  const records: { key: string; value: string; timestamp: number }[] = [];
-  const seen = new Set<string>();
-  const hourly = new Map<string, { n: number; total: number }>();
-  let nonsense = 0;
-  for (let i = 0; i < n; i++) {
-    const id = `d${random(17)}`;
-    const seq = random(n / 5);
-    const at = (seq * 7_919) % hours(20);
-    if (random(25) === 0) {
-      nonsense++;
-      records.push({ key: id, value: "{", timestamp: i });
-      continue;
-    }
-    records.push({ key: id, value: JSON.stringify({ id, seq, value: seq % 100, at }), timestamp: i });
-    if (seen.has(`${id}/${seq}`)) continue;
-    seen.add(`${id}/${seq}`);
-    const name = `${id}@${at - (at % hours(1))}`;
-    const known = hourly.get(name) ?? { n: 0, total: 0 };
-    hourly.set(name, { n: known.n + 1, total: known.total + (seq % 100) });
-  }
-  return { records, seen, hourly, nonsense };
-}
-
-const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number => (a < b ? -1 : 1);
 
 function check(t: { same: typeof import("tap").t.same; equal: typeof import("tap").t.equal }, sink: CollectConnector, cluster: ReturnType<typeof memoryCluster>, expected: ReturnType<typeof makeEvents>): void {
   const history = sink.values("history").map((v) => `${(v as { id: string }).id}/${(v as { seq: bigint }).seq}`);
@@ -68,7 +35,7 @@ function check(t: { same: typeof import("tap").t.same; equal: typeof import("tap
 }
 
 const open = (log: ClusterLog, sink: CollectConnector, stateDir: string | null, more: object = {}): Promise<Instance> =>
-  openInstance(topology, { log, connectors: [sink], stateDir, createTopics: true, partitions: 4, commitRecordsMax: 100, commitIntervalMs: 5, sessionTimeoutMs: 1_000, ...(process.env["DEBUG_TEST"] === undefined ? {} : { logger: Object.fromEntries(["debug", "info", "warn", "error"].map((level) => [level, (fields: object, message: string) => process.stderr.write(`${level} ${message} ${JSON.stringify(fields)}\n`)])) as never }), ...more });
+  openInstance(topology, { log, connectors: [sink], stateDir, createTopics: true, partitions: 4, commitRecordsMax: 100, commitIntervalMs: 5, sessionTimeoutMs: 1_000, ...more });
 
 
 async function until(condition: () => boolean): Promise<void> {
@@ -79,7 +46,7 @@ t.test("two processes share the tasks, one leaves, and what comes out is the mod
   const cluster = memoryCluster();
   t.teardown(() => cluster.close());
   const sink = collectConnector();
-  const expected = makeEvents(6_000, 1);
+  const expected = makeEvents(6_000, 1, 17);
   const first = await open(cluster.connect(), sink, folder(t));
   first.run();
   const feeder = cluster.connect();
@@ -116,7 +83,7 @@ t.test("a process that dies loses nothing and doubles nothing, whichever request
     const cluster = memoryCluster();
     t.teardown(() => cluster.close());
     const sink = collectConnector();
-    const expected = makeEvents(4_000, 7);
+    const expected = makeEvents(4_000, 7, 17);
     const feeder = cluster.connect();
     const dyingLog = cluster.connect();
     const dying = await open(dyingLog, sink, null);
@@ -140,7 +107,7 @@ t.test("a zombie that wakes up commits nothing and gets its share back", async (
   const cluster = memoryCluster();
   t.teardown(() => cluster.close());
   const sink = collectConnector();
-  const expected = makeEvents(6_000, 3);
+  const expected = makeEvents(6_000, 3, 17);
   const feeder = cluster.connect();
   const zombieLog = cluster.connect();
   const zombie = await open(zombieLog, sink, folder(t));
@@ -165,7 +132,7 @@ t.test("a store is restored on another machine, a standby copy makes it short, a
   const cluster = memoryCluster();
   t.teardown(() => cluster.close());
   const sink = collectConnector();
-  const expected = makeEvents(6_000, 5);
+  const expected = makeEvents(6_000, 5, 17);
   const feeder = cluster.connect();
   const first = await open(cluster.connect(), sink, folder(t), { standbyReplicas: 1, changelogSweepBytesMin: 20_000 });
   first.run();

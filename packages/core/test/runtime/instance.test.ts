@@ -2,10 +2,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { armFailpoints, c, count, defineTopology, disarmFailpoints, hours, type Instance, openInstance, record, resetTopology, sum, topic, type Topology, TopologyError, tumbling } from "@iot-topology/core";
+import { armFailpoints, c, count, defineTopology, disarmFailpoints, hours, type Instance, openInstance, resetTopology, sum, topic, type Topology, TopologyError, tumbling } from "@iot-topology/core";
 import { collect, type CollectConnector, collectConnector, memoryLog } from "@iot-topology/core/testing";
-
-const Event = record("Event", { id: c.string(), seq: c.uint64(), value: c.float64(), at: c.dateTime64(3, "UTC") });
+import { byName, Event, makeEvents } from "./plant-events.ts";
 
 function folder(t: { teardown(end: () => void): void }): string {
   const dir = mkdtempSync(join(tmpdir(), "iot-topology-instance-"));
@@ -20,38 +19,6 @@ const topology: Topology = defineTopology("plant", (b) => {
   unique.sink(collect("history"));
   unique.groupBy("id").windowed(tumbling(hours(1), { grace: "unbounded" })).aggregate("hourly", { n: count(), total: sum("value") }).sink(collect("hourly"));
 });
-
-/** A stream with repeats and nonsense, and what any right run makes of it. */
-function makeEvents(n: number, seed: number) {
-  let state = seed;
-  const random = (below: number) => {
-    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-  const records: { key: string; value: string; timestamp: number }[] = [];
-  const seen = new Set<string>();
-  const hourly = new Map<string, { n: number; total: number }>();
-  let nonsense = 0;
-  for (let i = 0; i < n; i++) {
-    const id = `d${random(7)}`;
-    const seq = random(n / 5);
-    const at = (seq * 7_919) % hours(20);
-    if (random(25) === 0) {
-      nonsense++;
-      records.push({ key: id, value: "{", timestamp: i });
-      continue;
-    }
-    records.push({ key: id, value: JSON.stringify({ id, seq, value: seq % 100, at }), timestamp: i });
-    if (seen.has(`${id}/${seq}`)) continue;
-    seen.add(`${id}/${seq}`);
-    const name = `${id}@${at - (at % hours(1))}`;
-    const known = hourly.get(name) ?? { n: 0, total: 0 };
-    hourly.set(name, { n: known.n + 1, total: known.total + (seq % 100) });
-  }
-  return { records, seen, hourly, nonsense };
-}
-
-const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number => (a < b ? -1 : 1);
 
 function check(t: { same: typeof import("tap").t.same; equal: typeof import("tap").t.equal }, sink: CollectConnector, expected: ReturnType<typeof makeEvents>, label: string): void {
   const history = sink.values("history").map((v) => `${(v as { id: string }).id}/${(v as { seq: bigint }).seq}`);

@@ -6,7 +6,7 @@
  *   changelog    what a part's state is restored from, a partition a task; made by the engine, and nothing in it may go but by the engine's own hand
  *   output       what it writes to; any number of partitions
  */
-import { type ClusterLog, type ErrorCode, partitionsWanted, type Plan, type SourceLog, type SubTopology, stepsBoundToOnePartition, type TopicCreation, type TopicDescription, TopologyError } from "@iot-topology/core";
+import { changelogTopic, type ClusterLog, type ErrorCode, OWN_TOPIC_CONFIG, partitionsWanted, type Plan, type SourceLog, stepsBoundToOnePartition, type TopicCreation, type TopicDescription, TopologyError } from "@iot-topology/core";
 import type { Config } from "../config/keys.ts";
 
 /** Partitions of topics that are made, where none are configured. */
@@ -14,7 +14,6 @@ const PARTITIONS_EMBEDDED = 1;
 const PARTITIONS_KAFKA = 4;
 /** Records of a changelog are at most about 900 kB; brokers take 1 MiB unless told otherwise. */
 const CHANGELOG_MESSAGE_BYTES_MIN = 1_000_000;
-const CHANGELOG_CONFIG = { "cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1" } as const;
 
 /** What is wrong with a topic. */
 export interface TopicProblem {
@@ -86,11 +85,6 @@ export async function surveyTopics(plan: Plan, log: Pick<ClusterLog, "describeTo
   return needed;
 }
 
-/** The topic that a part's state is restored from. Kafka takes no `+` in names. */
-function changelogTopic(plan: Plan, part: SubTopology): string {
-  return `${plan.topology.name}-${part.name.replaceAll("+", "__")}-changelog`;
-}
-
 function missing(topic: string, found: TopicDescription | undefined): TopicProblem | undefined {
   if (found !== undefined) return undefined;
   return { code: "TOPIC_NOT_FOUND", message: `the topic ${topic} does not exist`, cure: "add --create-topics, or create it: `iot-topology topics create`" };
@@ -112,7 +106,7 @@ function changelogProblem(found: TopicDescription | undefined, partitions: numbe
   if (found === undefined) return undefined;
   const differences = [
     ...(found.partitions === partitions ? [] : [`${found.partitions} partitions instead of ${partitions}`]),
-    ...Object.entries(CHANGELOG_CONFIG).flatMap(([name, wanted]) => (found.config[name] === undefined || found.config[name] === wanted ? [] : [`${name} ${found.config[name]} instead of ${wanted}`])),
+    ...Object.entries(OWN_TOPIC_CONFIG).flatMap(([name, wanted]) => (found.config[name] === undefined || found.config[name] === wanted ? [] : [`${name} ${found.config[name]} instead of ${wanted}`])),
     ...(Number(found.config["max.message.bytes"] ?? CHANGELOG_MESSAGE_BYTES_MIN) >= CHANGELOG_MESSAGE_BYTES_MIN ? [] : [`max.message.bytes ${found.config["max.message.bytes"]}, but at least ${CHANGELOG_MESSAGE_BYTES_MIN} is needed`]),
   ];
   if (differences.length === 0) return undefined;
