@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { armFailpoints, c, count, defineTopology, disarmFailpoints, hours, type Instance, openInstance, resetTopology, sum, topic, type Topology, TopologyError, tumbling } from "@iot-topology/core";
+import { armFailpoints, count, defineTopology, disarmFailpoints, hours, type Instance, openInstance, resetTopology, sum, topic, type Topology, TopologyError, tumbling } from "@iot-topology/core";
 import { collect, type CollectConnector, collectConnector, memoryLog } from "@iot-topology/core/testing";
 import { byName, Event, makeEvents } from "./plant-events.ts";
 
