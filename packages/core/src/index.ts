@@ -7,4 +7,6 @@ export * from "./schema/index.ts";
 export { crc32c } from "./state/crc32c.ts";
 export * from "./state/level.ts";
 export { openValue, sealedValue, sealValueInPlace } from "./state/sealed.ts";
+export type { KeyRange, StateBackend, StateBatch } from "./state/backend.ts";
+export { levelDisk, type StateDisk } from "./state/state-disk.ts";
 export * from "./topology/index.ts";

@@ -6,6 +6,13 @@ export interface Clock {
   now(): EpochMs;
   /** Resolves after the given milliseconds, or earlier when the signal aborts. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Lets timers, sockets and other loops have their turn; a turn of the event loop where absent. */
+  turn?(): Promise<void>;
+}
+
+/** A turn of the given clock. */
+export function turnOf(clock: Clock): Promise<void> {
+  return clock.turn?.() ?? new Promise<void>((resolve) => setImmediate(resolve));
 }
 
 /** The machine's clock. */

@@ -1,4 +1,3 @@
-import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { TopologyError, topicPartitionName } from "../model/index.ts";
 import type { Plan } from "../plan/index.ts";
@@ -106,8 +105,7 @@ export class ClusterInstance implements Instance {
   }
 
   async #join(): Promise<void> {
-    const formerMemberId = await readFormerMember(this.#dir);
-    if (this.#dir !== null) await mkdir(this.#dir, { recursive: true });
+    const formerMemberId = await readFormerMember(this.#options.disk, this.#dir);
     const membership = await this.#log.joinGroup({
       group: this.#plan.topology.name,
       topics: this.#parts.flatMap(({ part }) => part.topics),
@@ -170,7 +168,7 @@ export class ClusterInstance implements Instance {
     this.#memberId = memberId;
     this.#generation = generation;
     this.#rebalances++;
-    await writeMember(this.#dir, memberId);
+    await writeMember(this.#options.disk, this.#dir, memberId);
     const { logger } = this.#options;
     if (duty.problem === undefined) logger.info({ generation, active: duty.active, standby: duty.standby, moving: duty.moving }, "tasks assigned");
     else logger.warn({ generation }, `no tasks: ${duty.problem}`);
@@ -193,17 +191,16 @@ export class ClusterInstance implements Instance {
   /** Removes folders of tasks that have run elsewhere for a while. */
   async #cleanUp(roles: ReadonlyMap<string, TaskRole>): Promise<void> {
     if (this.#dir === null) return;
-    const { clock, stateCleanupDelayMs, logger } = this.#options;
+    const { clock, disk, stateCleanupDelayMs, logger } = this.#options;
     const known = new Set(this.#tasks);
-    for (const name of await readdir(this.#dir)) {
+    for (const name of await disk.names(this.#dir)) {
       const task = decodeURIComponent(name);
       if (!known.has(task) || roles.has(task)) continue;
       const path = join(this.#dir, name);
-      // One whose opening was given up may be making its folder anew at this moment.
-      const found = await stat(path).catch(() => undefined);
-      if (found === undefined || clock.now() - found.mtimeMs < stateCleanupDelayMs) continue;
+      const changedAt = await disk.changedAt(path);
+      if (changedAt === undefined || clock.now() - changedAt < stateCleanupDelayMs) continue;
       logger.info({ task }, "the local state of a task that runs elsewhere is removed");
-      await rm(path, { recursive: true, force: true });
+      await disk.remove(path);
     }
   }
 
@@ -281,7 +278,7 @@ export class ClusterInstance implements Instance {
     waited.abort();
     try {
       await this.#membership?.leave();
-      await forgetMember(this.#dir);
+      await forgetMember(this.#options.disk, this.#dir);
     } catch (cause) {
       logger.warn({ error: String(cause) }, "the group could not be left; its session ends by itself");
     }

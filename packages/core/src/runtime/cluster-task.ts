@@ -1,6 +1,3 @@
-import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
-import { dirname, join } from "node:path";
 import type { Checkpoint } from "../commit/checkpoint.ts";
 import { recover } from "../commit/commit.ts";
 import { ReplicatedCommitter } from "../commit/replicated-commit.ts";
@@ -8,12 +5,12 @@ import { makeCounters, TopologyError, topicPartitionName } from "../model/index.
 import { isRebuildable, type Plan } from "../plan/index.ts";
 import type { ClusterLog, InputRange, TransactionalProducer } from "../port/index.ts";
 import type { StateBackend } from "../state/backend.ts";
-import { openLevel } from "../state/level.ts";
 import { memoryBackend } from "../state/memory-backend.ts";
+import { taskFolder } from "../state/state-disk.ts";
 import { TaskInput } from "../task/input.ts";
 import { Task } from "../task/task.ts";
 import { type ClusterPart, transactionalIdOf } from "./cluster-topics.ts";
-import { DAMAGED_MARK, type OpenedTask, setAside } from "./open-task.ts";
+import type { OpenedTask } from "./open-task.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { FollowedStore, type RestoreProgress } from "./restore.ts";
 
@@ -27,7 +24,7 @@ export interface ClusterTaskPlace {
 
 /** The folder of a task's store. */
 export function taskDir(place: ClusterTaskPlace, options: ResolvedOptions): string | null {
-  return options.stateDir === null ? null : join(options.stateDir, place.plan.topology.name, encodeURIComponent(place.id));
+  return options.stateDir === null ? null : taskFolder(options.stateDir, place.plan.topology.name, place.id);
 }
 
 /** Opens a task's store at its place in the changelog. What is damaged is set aside: the changelog has it all. */
@@ -35,13 +32,12 @@ export async function openStore(place: ClusterTaskPlace, options: ResolvedOption
   const dir = taskDir(place, options);
   const open = async (): Promise<StateBackend> => {
     if (dir === null) return memoryBackend();
-    await mkdir(dirname(dir), { recursive: true });
-    return openLevel(dir, { cacheBytes: options.stateCacheBytes, writeBufferBytes: options.stateWriteBufferBytes });
+    return options.disk.open(dir, { cacheBytes: options.stateCacheBytes, writeBufferBytes: options.stateWriteBufferBytes });
   };
   const changelog = { topic: place.part.changelog, partition: place.partition };
-  const follow = { log: options.log as ClusterLog, changelog, logger: options.logger, open, dir, signal, onProgress };
+  const follow = { log: options.log as ClusterLog, changelog, logger: options.logger, clock: options.clock, open, disk: options.disk, dir, signal, onProgress };
   try {
-    if (dir !== null && existsSync(`${dir}.${DAMAGED_MARK}`)) throw new TopologyError("STATE_CORRUPT", "the state was found damaged while it was in use", { place: dir });
+    if (dir !== null && options.disk.isMarkedDamaged(dir)) throw new TopologyError("STATE_CORRUPT", "the state was found damaged while it was in use", { place: dir });
     const store = await FollowedStore.open(follow);
     try {
       await recover(store.backend, `state of task ${place.id}`);
@@ -52,7 +48,7 @@ export async function openStore(place: ClusterTaskPlace, options: ResolvedOption
     }
   } catch (cause) {
     if (!(cause instanceof TopologyError) || cause.code !== "STATE_CORRUPT" || dir === null) throw cause;
-    const kept = await setAside(dir);
+    const kept = await options.disk.setAside(dir);
     options.logger.error({ task: place.id, error: cause.message, kept }, "damaged state was set aside; it is restored from the changelog");
     return FollowedStore.open(follow);
   }

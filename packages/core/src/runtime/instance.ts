@@ -1,9 +1,9 @@
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { isLeft } from "fp-ts/lib/Either.js";
 import { TopologyError } from "../model/index.ts";
 import { partitionsWanted, type Plan, type SubTopology, validate } from "../plan/index.ts";
 import { type ClusterLog, isClusterLog, silentLogger, type Sink, type SinkConnector, type SinkSpec, systemClock } from "../port/index.ts";
+import { levelDisk } from "../state/state-disk.ts";
 import type { Topology } from "../topology/index.ts";
 import { agreedCount } from "./agreed-count.ts";
 import { ClusterInstance } from "./cluster-instance.ts";
@@ -25,6 +25,7 @@ export function resolveOptions(options: InstanceOptions): ResolvedOptions {
   return {
     logger: silentLogger,
     clock: systemClock,
+    disk: levelDisk,
     partitions: 1,
     commitIntervalMs: 100,
     commitRecordsMax: 20_000,
@@ -264,5 +265,5 @@ export async function resetTopology(topology: Topology, given: InstanceOptions):
   for (const group of byConnector(connectors, specs)) await group.connector.reset({ topology: topology.name, version: topology.version, logger }, group.specs);
   if (isCluster) await resetCluster(plan, log, options);
   // Last, so that a reset that was cut off is done again as a whole.
-  if (options.stateDir !== null) await rm(join(options.stateDir, topology.name), { recursive: true, force: true });
+  if (options.stateDir !== null) await options.disk.remove(join(options.stateDir, topology.name));
 }

@@ -2,8 +2,8 @@
  * What members of a group tell each other, as JSON in the group protocol's user data. It crosses versions of this library, so that unknown fields are left
  * alone and missing ones have a meaning.
  */
-import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { StateDisk } from "../state/state-disk.ts";
 import type { AssignmentMember } from "./assignment.ts";
 
 /** What a member tells the leader. */
@@ -57,21 +57,22 @@ export function assignmentMember(memberId: string, claim: MemberClaim): Assignme
 const FILE = "member.json";
 
 /** The id under which this folder's process last was in the group, if it did not leave it. */
-export async function readFormerMember(dir: string | null): Promise<string | undefined> {
+export async function readFormerMember(disk: StateDisk, dir: string | null): Promise<string | undefined> {
   if (dir === null) return undefined;
+  const note = await disk.readNote(join(dir, FILE));
   try {
-    const { memberId } = JSON.parse(await readFile(join(dir, FILE), "utf8")) as { memberId?: unknown };
+    const { memberId } = JSON.parse(note ?? "{}") as { memberId?: unknown };
     return typeof memberId === "string" && memberId !== "" ? memberId : undefined;
   } catch {
-    // No file, or one that a crash cut off: then the session of the former self has to end by itself.
+    // A note that a crash cut off: then the session of the former self has to end by itself.
     return undefined;
   }
 }
 
-export async function writeMember(dir: string | null, memberId: string): Promise<void> {
-  if (dir !== null) await writeFile(join(dir, FILE), JSON.stringify({ memberId }));
+export async function writeMember(disk: StateDisk, dir: string | null, memberId: string): Promise<void> {
+  if (dir !== null) await disk.writeNote(join(dir, FILE), JSON.stringify({ memberId }));
 }
 
-export async function forgetMember(dir: string | null): Promise<void> {
-  if (dir !== null) await rm(join(dir, FILE), { force: true });
+export async function forgetMember(disk: StateDisk, dir: string | null): Promise<void> {
+  if (dir !== null) await disk.removeNote(join(dir, FILE));
 }

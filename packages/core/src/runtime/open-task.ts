@@ -1,14 +1,11 @@
-import { existsSync } from "node:fs";
-import { mkdir, rename, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
 import type { Checkpoint } from "../commit/checkpoint.ts";
 import { Committer, recover, type TaskCommitter } from "../commit/commit.ts";
 import type { OutboxEntry } from "../commit/outbox.ts";
 import { makeCounters, TopologyError, topicPartitionName } from "../model/index.ts";
 import { isRebuildable, type Plan, type SubTopology } from "../plan/index.ts";
 import type { StateBackend } from "../state/backend.ts";
-import { openLevel } from "../state/level.ts";
 import { memoryBackend } from "../state/memory-backend.ts";
+import { taskFolder } from "../state/state-disk.ts";
 import { TaskInput } from "../task/input.ts";
 import { Task } from "../task/task.ts";
 import type { ResolvedOptions } from "./options.ts";
@@ -31,25 +28,6 @@ export interface TaskPlace {
   readonly partitionCount: number;
 }
 
-/** The end of the name of a file beside a state folder that says that it is damaged. */
-export const DAMAGED_MARK = "DAMAGED";
-
-/** Marks a task's state as damaged, so that the next start rebuilds it. */
-export async function markDamaged(dir: string, message: string): Promise<void> {
-  await writeFile(`${dir}.${DAMAGED_MARK}`, `${message}\n`);
-}
-
-/** Renames a damaged state folder; tells to what. */
-export async function setAside(dir: string): Promise<string> {
-  for (let count = 1; ; count++) {
-    const target = `${dir}.damaged-${count}`;
-    if (existsSync(target)) continue;
-    await rename(dir, target);
-    if (existsSync(`${dir}.${DAMAGED_MARK}`)) await rename(`${dir}.${DAMAGED_MARK}`, `${target}.${DAMAGED_MARK}`);
-    return target;
-  }
-}
-
 interface Recovered {
   /** Where the damaged state was set aside, if it was. */
   readonly setAside?: string;
@@ -60,9 +38,8 @@ interface Recovered {
 
 async function openBackend(dir: string | null, options: ResolvedOptions, place: string): Promise<Recovered> {
   if (dir === null) return { backend: memoryBackend(), checkpoint: undefined, outbox: [] };
-  if (existsSync(`${dir}.${DAMAGED_MARK}`)) throw new TopologyError("STATE_CORRUPT", "the state was found damaged while it was in use", { place: dir });
-  await mkdir(dirname(dir), { recursive: true });
-  const backend = await openLevel(dir, { cacheBytes: options.stateCacheBytes, writeBufferBytes: options.stateWriteBufferBytes });
+  if (options.disk.isMarkedDamaged(dir)) throw new TopologyError("STATE_CORRUPT", "the state was found damaged while it was in use", { place: dir });
+  const backend = await options.disk.open(dir, { cacheBytes: options.stateCacheBytes, writeBufferBytes: options.stateWriteBufferBytes });
   try {
     return { backend, ...(await recover(backend, place)) };
   } catch (cause) {
@@ -83,7 +60,7 @@ async function openOrRebuild(place: TaskPlace, id: string, dir: string | null, o
         cause,
       });
     }
-    const kept = await setAside(dir);
+    const kept = await options.disk.setAside(dir);
     options.logger.error({ task: id, code: cause.code, place: cause.place, error: cause.message, kept }, "damaged state was set aside; it is being rebuilt from the log");
     return { ...(await openBackend(dir, options, `state of task ${id}`)), setAside: kept };
   }
@@ -93,7 +70,7 @@ async function openOrRebuild(place: TaskPlace, id: string, dir: string | null, o
 export async function openTask(place: TaskPlace, options: ResolvedOptions): Promise<OpenedTask> {
   const { plan, part, partition } = place;
   const id = `${part.name}_${partition}`;
-  const dir = options.stateDir === null ? null : join(options.stateDir, plan.topology.name, encodeURIComponent(id));
+  const dir = options.stateDir === null ? null : taskFolder(options.stateDir, plan.topology.name, id);
   const { backend, checkpoint, outbox, setAside: damaged } = await openOrRebuild(place, id, dir, options);
   try {
     const inputs: TaskInput[] = [];

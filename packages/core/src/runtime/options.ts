@@ -1,4 +1,5 @@
 import type { Clock, Logger, SinkConnector, SourceLog } from "../port/index.ts";
+import type { StateDisk } from "../state/state-disk.ts";
 
 /** How an instance runs. */
 export interface InstanceOptions {
@@ -8,6 +9,8 @@ export interface InstanceOptions {
   readonly connectors: readonly SinkConnector[];
   /** The folder for state; `null` keeps it in memory, and it goes with the process. */
   readonly stateDir: string | null;
+  /** What keeps the folders below `stateDir`; LevelDB on the file system when absent. Savepoints always use the file system. */
+  readonly disk?: StateDisk;
   readonly logger?: Logger;
   readonly clock?: Clock;
   /** Partitions of topics that do not exist yet; 1 when absent. */

@@ -1,8 +1,8 @@
-import { rm } from "node:fs/promises";
 import { readCheckpoint } from "../commit/checkpoint.ts";
 import { TopologyError, topicPartitionName, type TopicPartition } from "../model/index.ts";
-import type { ClusterLog, Logger } from "../port/index.ts";
+import type { Clock, ClusterLog, Logger } from "../port/index.ts";
 import type { StateBackend } from "../state/backend.ts";
+import type { StateDisk } from "../state/state-disk.ts";
 import { applyChanges, ChangelogReader, putPosition, readPosition } from "../state/changelog.ts";
 
 const FETCH_LIMITS = { recordsMax: 1_000, bytesMax: 16 * 1_048_576 };
@@ -19,9 +19,11 @@ export interface FollowOptions {
   readonly log: ClusterLog;
   readonly changelog: TopicPartition;
   readonly logger: Logger;
+  readonly clock: Clock;
   /** Opens the store's folder (or memory); called again after the folder was removed. */
   readonly open: () => Promise<StateBackend>;
   readonly dir: string | null;
+  readonly disk: StateDisk;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: RestoreProgress) => void;
 }
@@ -83,12 +85,12 @@ export class FollowedStore {
   }
 
   async #beginAnew(why: string): Promise<void> {
-    const { log, changelog, logger, dir, open } = this.#options;
+    const { log, changelog, logger, dir, open, disk } = this.#options;
     logger.info({ changelog: this.#place, position: this.#position }, `the local store is too old and is made anew: ${why}`);
     if (dir === null) await this.#backend.clearRange({ gte: Buffer.alloc(0) });
     else {
       await this.#backend.close();
-      await rm(dir, { recursive: true, force: true });
+      await disk.remove(dir);
       this.#backend = await open();
     }
     this.#position = (await log.offsets(changelog.topic, changelog.partition)).start;
@@ -97,12 +99,12 @@ export class FollowedStore {
 
   /** Applies what the changelog holds beyond the store, up to its end now, or until the signal ends it. */
   async catchUp(): Promise<void> {
-    const { log, changelog, signal, onProgress } = this.#options;
+    const { log, changelog, clock, signal, onProgress } = this.#options;
     const { end } = await log.offsets(changelog.topic, changelog.partition);
     onProgress({ position: this.#position, end });
     while (this.#position < end && !signal.aborted) {
       if (await this.step()) onProgress({ position: this.#position, end });
-      else await new Promise((resolve) => setTimeout(resolve, STALL_MS));
+      else await clock.sleep(STALL_MS, signal);
     }
   }
 

@@ -2,7 +2,7 @@ import { TopologyError } from "../model/index.ts";
 import type { InputRange } from "../port/index.ts";
 import type { DeliveryLane } from "./lane.ts";
 import { type ClusterTaskPlace, openClusterTask, type OpenedClusterTask, openStore, taskDir } from "./cluster-task.ts";
-import { markDamaged, type OpenedTask } from "./open-task.ts";
+import type { OpenedTask } from "./open-task.ts";
 import type { ResolvedOptions } from "./options.ts";
 import type { FollowedStore, RestoreProgress } from "./restore.ts";
 import { taskError } from "./task-error.ts";
@@ -256,7 +256,7 @@ export class TaskFleet {
     await opened.store.close();
     if (opened.task.state === "closing") opened.task.enter("closed");
     const dir = taskDir(slot.place, options);
-    if (error?.code === "STATE_CORRUPT" && dir !== null) await markDamaged(dir, error.message);
+    if (error?.code === "STATE_CORRUPT" && dir !== null) await options.disk.markDamaged(dir, error.message);
     slot.active = undefined;
     slot.role = "none";
     slot.broken = undefined;
@@ -294,7 +294,7 @@ export class TaskFleet {
     const { options, onFailure } = this.#fleet;
     const error = taskError(cause, place.id);
     const dir = taskDir(place, options);
-    if (error.code === "STATE_CORRUPT" && dir !== null) await markDamaged(dir, error.message).catch(() => {});
+    if (error.code === "STATE_CORRUPT" && dir !== null) await options.disk.markDamaged(dir, error.message).catch(() => {});
     onFailure(error);
   }
 

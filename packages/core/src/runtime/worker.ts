@@ -5,10 +5,10 @@
  */
 import type { OutboxEntry } from "../commit/outbox.ts";
 import { TopologyError, topicPartitionName } from "../model/index.ts";
-import { isClusterLog } from "../port/index.ts";
+import { isClusterLog, turnOf } from "../port/index.ts";
 import type { TaskInput } from "../task/input.ts";
 import type { DeliveryLane } from "./lane.ts";
-import { markDamaged, type OpenedTask } from "./open-task.ts";
+import type { OpenedTask } from "./open-task.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { taskError } from "./task-error.ts";
 
@@ -145,7 +145,7 @@ export class Worker {
         } else if (!task.failed && (await this.#guarded(task))) progressed = true;
       }
       // Timers, sockets and the status server get their turn.
-      await new Promise<void>((resolve) => setImmediate(resolve));
+      await turnOf(this.#options.clock);
       if (progressed || this.#stopping) continue;
       if (this.#drains.length > 0 && (await this.#isDrained())) {
         for (const resolve of this.#drains.splice(0)) resolve();
@@ -322,7 +322,7 @@ export class Worker {
     this.wake();
     if (error.code === "STATE_CORRUPT") {
       // Which task's store it was is in the error's place only; all are checked value by value when they are rebuilt.
-      void Promise.all(this.#tasks.flatMap(({ opened }) => (opened.dir === null ? [] : [markDamaged(opened.dir, error.message)])))
+      void Promise.all(this.#tasks.flatMap(({ opened }) => (opened.dir === null ? [] : [this.#options.disk.markDamaged(opened.dir, error.message)])))
         .catch(() => {})
         .then(() => this.#handlers.onFailure(error));
       return;

@@ -63,7 +63,7 @@ export interface MemoryCluster {
  * cluster.failNext(log, "end", "after"); // the commit happens, and its caller does not hear of it
  */
 export function memoryCluster({ clock = systemClock, seed = 1, deadlineMs = 30_000 }: MemoryClusterOptions = {}): MemoryCluster {
-  const network = new ClusterNetwork(seededRandom(seed));
+  const network = new ClusterNetwork(seededRandom(seed), clock);
   const topics = new ClusterTopics();
   const groups = new ClusterGroups(() => clock.now());
   const listeners = new Map<() => void, ClientLine>();

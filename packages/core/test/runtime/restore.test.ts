@@ -1,5 +1,5 @@
 import t from "tap";
-import { type ClusterLog, silentLogger, type TopologyError } from "@iot-topology/core";
+import { type ClusterLog, levelDisk, silentLogger, systemClock, type TopologyError } from "@iot-topology/core";
 import { FollowedStore } from "../../src/runtime/restore.ts";
 import { putPosition } from "../../src/state/changelog.ts";
 import { memoryBackend } from "../../src/state/memory-backend.ts";
@@ -15,7 +15,7 @@ async function openBehind(written: number): Promise<FollowedStore> {
   putPosition(write, { offset: 3, commit: 2 });
   await backend.write(write, { sync: false });
   return FollowedStore.open({
-    log, changelog: { topic: "plant-events-changelog", partition: 1 }, logger: silentLogger, open: () => Promise.resolve(backend), dir: null, signal: new AbortController().signal, onProgress: () => {},
+    log, changelog: { topic: "plant-events-changelog", partition: 1 }, logger: silentLogger, clock: systemClock, disk: levelDisk, open: () => Promise.resolve(backend), dir: null, signal: new AbortController().signal, onProgress: () => {},
   });
 }
 

@@ -1,4 +1,5 @@
 import { TopologyError } from "../../model/index.ts";
+import { type Clock, turnOf } from "../../port/index.ts";
 
 /** The requests at which a fault can be put. `end` is the one that commits a transaction, `offsets` the one that adds a group's positions to it. */
 export type ClusterOperation =
@@ -40,15 +41,17 @@ const NEVER: Promise<never> = new Promise(() => undefined);
 /** Carries requests: takes a few turns of the event loop each way, and does what the faults say. */
 export class ClusterNetwork {
   readonly #random: () => number;
+  readonly #clock: Clock;
   #faults: Fault[] = [];
 
-  constructor(random: () => number) {
+  constructor(random: () => number, clock: Clock) {
     this.#random = random;
+    this.#clock = clock;
   }
 
   /** A few turns of the event loop, how many is the seed's choice: so that requests of several clients overtake each other. */
   async travel(): Promise<void> {
-    for (let turns = Math.floor(this.#random() * 3); turns >= 0; turns--) await new Promise<void>((resolve) => setImmediate(resolve));
+    for (let turns = Math.floor(this.#random() * 3); turns >= 0; turns--) await turnOf(this.#clock);
   }
 
   failNext(line: ClientLine | "any", operation: ClusterOperation, moment: FaultMoment, skip: number): void {
