@@ -9,11 +9,13 @@ type StoresByTopic = Map<string, Set<SchemaStore>>;
 async function prepareSources(topology: Topology): Promise<StoresByTopic> {
   const stores: StoresByTopic = new Map();
   for (const node of topology.nodes) {
-    const binding = node.kind === "cast" ? bindingOf(node.format) : undefined;
+    if (node.kind !== "cast" || node.reads.kind !== "columns") continue;
+    const { schema, format } = node.reads;
+    const binding = bindingOf(format);
     const source = topology.nodes[node.upstream[0] ?? -1];
-    if (node.kind !== "cast" || binding === undefined || source?.kind !== "source") continue;
+    if (binding === undefined || source?.kind !== "source") continue;
     for (const topic of source.topics) {
-      await binding.prepareSource(node.schema, topic);
+      await binding.prepareSource(schema, topic);
       stores.set(topic, (stores.get(topic) ?? new Set()).add(binding.store));
     }
   }

@@ -1,4 +1,4 @@
-import type { ErrorPolicy, TopologyNode } from "../topology/index.ts";
+import type { CastForm, ErrorPolicy, TopologyNode } from "../topology/index.ts";
 import { downstream, type Plan, stepName, type SubTopology } from "./plan.ts";
 
 /** A length of time for people: `2 d`, `1 h`, `250 ms`. */
@@ -16,6 +16,11 @@ function policy(plan: Plan, onError: ErrorPolicy): string {
   return `, errors to ${node === undefined ? "?" : stepName(node)}`;
 }
 
+function castText(reads: CastForm): string {
+  if (reads.kind === "standard") return `cast by a schema of ${reads.schema["~standard"].vendor}`;
+  return `cast to ${reads.schema.name}${reads.format === undefined ? "" : ` from ${reads.format.name}`}`;
+}
+
 /** One line on what a step does. */
 function summary(node: TopologyNode): string {
   switch (node.kind) {
@@ -24,7 +29,7 @@ function summary(node: TopologyNode): string {
     case "repartition":
       return `repartition by ${node.fields === undefined ? "a function" : node.fields.join(", ")}${node.partitions === undefined ? "" : ` over ${node.partitions} partitions`} in topic ${node.topic}`;
     case "cast":
-      return `cast to ${node.schema.name}${node.format === undefined ? "" : ` from ${node.format.name}`}${node.timestampField === undefined ? "" : `, event time ${node.timestampField}`}${node.partitionedBy === undefined ? "" : `, partitioned by ${node.partitionedBy}`}`;
+      return `${castText(node.reads)}${node.timestampField === undefined ? "" : `, event time ${node.timestampField}`}${node.partitionedBy === undefined ? "" : `, partitioned by ${node.partitionedBy}`}`;
     case "branch":
       return `branch ${node.arms.map((arm) => arm.name).join(", ")}, rest`;
     case "arm":

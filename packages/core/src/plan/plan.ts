@@ -16,6 +16,7 @@ export interface PlanError {
     | "SINK_INVALID"
     | "SINK_DUPLICATE"
     | "SCHEMA_REQUIRED"
+    | "SCHEMA_ASYNCHRONOUS"
     | "REPARTITION_INVALID"
     | "REPARTITION_UNUSED"
     | "REPARTITION_CYCLE"

@@ -31,7 +31,7 @@ function nodeProblems(topology: Topology, node: RepartitionNode): PlanError[] {
   const { name, partitions, topic } = node;
   const problems = keyProblems(node);
   if (node.form === undefined) {
-    problems.push(problem("SCHEMA_REQUIRED", name, "nothing says how these values are kept in the topic: they were mapped, merged or aggregated since their cast", "give the schema of the values, as in .repartition(name, { by, schema: Row })"));
+    problems.push(problem("SCHEMA_REQUIRED", name, "nothing says how these values are kept in the topic: they were mapped, merged or aggregated since their cast, or cast by a schema without columns", "give a record schema of the values, as in .repartition(name, { by, schema: Row })"));
   }
   if (partitions !== undefined && !(Number.isInteger(partitions) && partitions >= 1 && partitions <= PARTITIONS_MAX)) {
     problems.push(problem("REPARTITION_INVALID", name, `a topic cannot have ${partitions} partitions`, `give a whole number from 1 to ${PARTITIONS_MAX}, or none`));

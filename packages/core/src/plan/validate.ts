@@ -2,6 +2,7 @@ import { type Either, left, right } from "fp-ts/lib/Either.js";
 import type { NonEmptyArray } from "fp-ts/lib/NonEmptyArray.js";
 import { isStableName } from "../model/index.ts";
 import type { SinkSpec } from "../port/index.ts";
+import { ASYNCHRONOUS_SCHEMA, isAsynchronous } from "../schema/index.ts";
 import type { Topology, TopologyNode } from "../topology/index.ts";
 import { cut } from "./cut.ts";
 import { internalTopics } from "./internal-topics.ts";
@@ -56,7 +57,8 @@ function sourceProblems(topology: Topology): PlanError[] {
 function stateProblems(node: TopologyNode): PlanError[] {
   if (node.kind === "cast") {
     const fields = [node.timestampField, node.partitionedBy].filter((field) => field !== undefined);
-    return fieldProblems(stepName(node), node.schema, fields);
+    if (node.reads.kind === "columns") return fieldProblems(stepName(node), node.reads.schema, fields);
+    return isAsynchronous(node.reads.schema) ? [problem("SCHEMA_ASYNCHRONOUS", stepName(node), ASYNCHRONOUS_SCHEMA.message, ASYNCHRONOUS_SCHEMA.cure)] : [];
   }
   if (node.kind === "dedup") {
     const fields = [...(node.fields ?? []), ...(node.sequenceField === undefined ? [] : [node.sequenceField])];

@@ -26,7 +26,12 @@ function refuse(code: ErrorCode, message: string): CastFailure {
   return new CastFailure(code, [{ path: "", message }]);
 }
 
-function invalidJson(error: unknown): CastFailure {
+function refuseDepth(depthMax: number): CastFailure {
+  return refuse("PAYLOAD_TOO_DEEP", `the value is nested deeper than ${depthMax}`);
+}
+
+/** What `JSON.parse` threw, as a failure. */
+export function invalidJson(error: unknown): CastFailure {
   const message = error instanceof Error ? error.message : String(error);
   return refuse("INVALID_JSON", message.slice(0, 300).toWellFormed());
 }
@@ -34,6 +39,17 @@ function invalidJson(error: unknown): CastFailure {
 /** Text that decodes to U+FFFD had it in the bytes, or was not valid. Only then are the bytes compared. */
 function isInvalidUtf8(bytes: Buffer, text: string): boolean {
   return text.includes("\ufffd") && !Buffer.from(text, "utf8").equals(bytes);
+}
+
+/** The text of a payload, within the limits and valid UTF-8; one of more than `scanBytesMin` bytes is known not to be too deep. */
+export function payloadText(bytes: Buffer | null, bytesMax: number, depthMax: number, scanBytesMin: number = SCAN_BYTES_MIN): string | CastFailure {
+  if (bytes === null) return refuse("TOMBSTONE", "the value is null");
+  const { length } = bytes;
+  if (length === 0) return refuse("EMPTY_PAYLOAD", "the value has no bytes");
+  if (length > bytesMax) return refuse("PAYLOAD_TOO_LARGE", `the value has ${length} bytes, and the limit is ${bytesMax}`);
+  if (length > scanBytesMin && isDeeper(bytes, depthMax)) return refuseDepth(depthMax);
+  const text = bytes.utf8Slice(0, length);
+  return isInvalidUtf8(bytes, text) ? refuse("INVALID_UTF8", "the value is not valid UTF-8") : text;
 }
 
 /**
@@ -52,7 +68,7 @@ export function compileDecoder<Out, In>(schema: RecordSchema<Out, In>, limits: D
   const depthMax = limits.depthMax ?? DEPTH_MAX;
   const cast = compileRecordCast(schema);
   const issues = new Issues(depthMax);
-  const tooDeep = (): CastFailure => refuse("PAYLOAD_TOO_DEEP", `the value is nested deeper than ${depthMax}`);
+  const tooDeep = (): CastFailure => refuseDepth(depthMax);
 
   /** Once more with the numbers' source text, because one of them may have been rounded. */
   function castExactly(bytes: Buffer, text: string): unknown {
@@ -71,13 +87,8 @@ export function compileDecoder<Out, In>(schema: RecordSchema<Out, In>, limits: D
   }
 
   return (bytes) => {
-    if (bytes === null) return refuse("TOMBSTONE", "the value is null");
-    const { length } = bytes;
-    if (length === 0) return refuse("EMPTY_PAYLOAD", "the value has no bytes");
-    if (length > bytesMax) return refuse("PAYLOAD_TOO_LARGE", `the value has ${length} bytes, and the limit is ${bytesMax}`);
-    if (length > SCAN_BYTES_MIN && isDeeper(bytes, depthMax)) return tooDeep();
-    const text = bytes.utf8Slice(0, length);
-    if (isInvalidUtf8(bytes, text)) return refuse("INVALID_UTF8", "the value is not valid UTF-8");
+    const text = payloadText(bytes, bytesMax, depthMax);
+    if (typeof text !== "string") return text;
     let parsed: unknown;
     try {
       parsed = JSON.parse(text);
@@ -85,7 +96,7 @@ export function compileDecoder<Out, In>(schema: RecordSchema<Out, In>, limits: D
       return invalidJson(error);
     }
     if (hasEscapedName(text)) {
-      if (isDeeper(bytes, depthMax)) return tooDeep();
+      if (isDeeper(bytes as Buffer, depthMax)) return tooDeep();
       parsed = readJson(text, Number);
     }
     let out = cast(parsed, issues);
@@ -93,11 +104,11 @@ export function compileDecoder<Out, In>(schema: RecordSchema<Out, In>, limits: D
       const again = (issues.inexact && issues.count > 0) || mayRound(text);
       issues.inexact = false;
       if (again) {
-        out = castExactly(bytes, text);
+        out = castExactly(bytes as Buffer, text);
         if (out instanceof CastFailure) return out;
       }
     }
-    if (issues.count > 0) return fail(bytes);
+    if (issues.count > 0) return fail(bytes as Buffer);
     return out as Out;
   };
 }

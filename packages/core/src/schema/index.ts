@@ -22,3 +22,5 @@ export { compileJsonEncoder } from "./json-encoder.ts";
 export { compileKeyEncoder } from "./key-encoder.ts";
 export { ddlColumns, record, type Fields, type FieldsIn, type FieldsOut, type Infer, type InferInput, type RecordSchema, type SchemaColumn } from "./record-schema.ts";
 export { compileRowEncoder } from "./row-encoder.ts";
+export { ASYNCHRONOUS_SCHEMA, compileStandardDecoder } from "./standard-decoder.ts";
+export { isAsynchronous, isStandardSchema, type StandardIssue, type StandardResult, type StandardSchema } from "./standard-schema.ts";

@@ -5,7 +5,7 @@ export * from "./grouped.ts";
 export * from "./node.ts";
 export type { OnError } from "./policy.ts";
 export type { LateStream } from "./late-stream.ts";
-export type { CastOptions, RawStream } from "./raw-stream.ts";
+export type { CastOptions, RawStream, StandardCastOptions } from "./raw-stream.ts";
 export { compileRepartitionDecoder, compileRepartitionKey, type RepartitionForm, type RepartitionOptions, repartitionTopic } from "./repartition.ts";
 export * from "./stream.ts";
 export * from "./topic.ts";

@@ -4,7 +4,7 @@
  */
 import type { RecordKey, StreamRecord } from "../model/index.ts";
 import type { SinkSpec } from "../port/index.ts";
-import type { RecordSchema } from "../schema/index.ts";
+import type { RecordSchema, StandardSchema } from "../schema/index.ts";
 import type { Aggregator } from "./aggregate.ts";
 import type { RepartitionForm } from "./repartition.ts";
 import type { ValueFormat } from "./value-format.ts";
@@ -34,11 +34,14 @@ export interface SourceNode extends NodeBase {
   /** Set where this is the reading end of a repartition. */
   readonly repartition: { readonly writer: NodeId; readonly form: RepartitionForm | undefined } | undefined;
 }
+/** What a cast reads bytes into: columns, in JSON or another format; or what a Standard Schema of another library gives. */
+export type CastForm =
+  | { readonly kind: "columns"; readonly schema: AnySchema; readonly format: ValueFormat | undefined }
+  | { readonly kind: "standard"; readonly schema: StandardSchema<AnyValue, AnyValue> };
+
 export interface CastNode extends NodeBase {
   readonly kind: "cast";
-  readonly schema: AnySchema;
-  /** How the bytes are read; JSON where undefined. */
-  readonly format: ValueFormat | undefined;
+  readonly reads: CastForm;
   readonly timestampField: string | undefined;
   readonly partitionedBy: string | undefined;
   readonly payloadBytesMax: number;

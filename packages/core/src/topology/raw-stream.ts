@@ -1,6 +1,6 @@
-import type { RecordSchema } from "../schema/index.ts";
+import { isStandardSchema, PAYLOAD_BYTES_MAX, type RecordSchema, type StandardSchema } from "../schema/index.ts";
 import type { TopologyDraft } from "./draft.ts";
-import type { AnySchema, NodeId } from "./node.ts";
+import type { AnySchema, CastForm, NodeId, TopologyNode } from "./node.ts";
 import { errorPolicy } from "./policy.ts";
 import type { ValueFormat } from "./value-format.ts";
 import { type FieldsOf, type StepOptions, Stream } from "./stream.ts";
@@ -20,6 +20,16 @@ export interface CastOptions<V> extends StepOptions {
   readonly format?: ValueFormat;
 }
 
+/** Options of {@link RawStream}'s cast by a Standard Schema. */
+export interface StandardCastOptions<V> extends StepOptions {
+  /** The field that holds the event time: epoch milliseconds or a `Date`. Without it a record keeps the log's timestamp. */
+  readonly timestamp?: FieldsOf<V, number | Date>;
+  /** As of a cast to columns. */
+  readonly partitionedBy?: FieldsOf<V, string>;
+  /** Refuses larger values. 1,048,576 bytes by default. */
+  readonly payloadBytesMax?: number;
+}
+
 /** Raw records of a source: bytes, until they are cast. */
 export type RawStream = Stream<Buffer | null> & {
   /**
@@ -28,26 +38,42 @@ export type RawStream = Stream<Buffer | null> & {
    * Errors: TOMBSTONE, EMPTY_PAYLOAD, PAYLOAD_TOO_LARGE, PAYLOAD_TOO_DEEP, INVALID_UTF8, INVALID_JSON, INVALID_ENCODING, SCHEMA_UNKNOWN, CAST_FAILED, KEY_MISMATCH, each to `onError`.
    */
   cast<V, I>(schema: RecordSchema<V, I>, options?: CastOptions<V>): Stream<V>;
+  /**
+   * Reads JSON and validates it by a schema of zod, valibot, arktype, or any library of the Standard Schema interface; the stream is of what the schema gives, after its
+   * defaults and transforms. All issues of a record are collected, with their paths. An integer beyond 2^53 is given to the schema as a bigint.
+   *
+   * Such a schema has no columns: give a `record` schema where one is needed, as in `repartition(name, { by, schema: Row })` and in sinks.
+   *
+   * Errors: as of a cast to columns; STEP_FAILED where a function of the schema throws, to `onError` too. An asynchronous schema is refused by the plan, or fails the
+   * task with SCHEMA_INVALID where only some value shows it.
+   *
+   * @example t.source("orders").cast(z.object({ id: z.string(), total: z.number() }), { onError: dead })
+   */
+  cast<V>(schema: StandardSchema<unknown, V>, options?: StandardCastOptions<V>): Stream<V>;
 };
 
-const PAYLOAD_BYTES_MAX = 1_048_576;
+type AnySource = RecordSchema<unknown, unknown> | StandardSchema;
 
 /** The handle of a source. */
 export function rawStream(draft: TopologyDraft, nodeId: NodeId): RawStream {
-  return Object.assign(new Stream<Buffer | null>(draft, nodeId), {
-    cast<V, I>(schema: RecordSchema<V, I>, options: CastOptions<V> = {}): Stream<V> {
-      const id = draft.add({
-        kind: "cast",
-        name: options.name ?? `cast-${schema.name}`,
-        upstream: [nodeId],
-        schema: schema as AnySchema,
-        format: options.format,
-        timestampField: options.timestamp,
-        partitionedBy: options.partitionedBy,
-        payloadBytesMax: options.payloadBytesMax ?? PAYLOAD_BYTES_MAX,
-        onError: errorPolicy(options.onError),
-      });
-      return new Stream<V>(draft, id, schema as AnySchema);
-    },
-  });
+  function cast<V>(schema: AnySource, options: CastOptions<V> & StandardCastOptions<V> = {}): Stream<V> {
+    const reads: CastForm = isStandardSchema(schema) ? { kind: "standard", schema } : { kind: "columns", schema: schema as AnySchema, format: options.format };
+    const id = draft.add({
+      kind: "cast",
+      // A schema of columns has a name; of another library's schema, the source's name stands for it.
+      name: options.name ?? `cast-${reads.kind === "columns" ? reads.schema.name : sourceName(draft.node(nodeId))}`,
+      upstream: [nodeId],
+      reads: Object.freeze(reads),
+      timestampField: options.timestamp,
+      partitionedBy: options.partitionedBy,
+      payloadBytesMax: options.payloadBytesMax ?? PAYLOAD_BYTES_MAX,
+      onError: errorPolicy(options.onError),
+    });
+    return new Stream<V>(draft, id, reads.kind === "columns" ? reads.schema : undefined);
+  }
+  return Object.assign(new Stream<Buffer | null>(draft, nodeId), { cast });
+}
+
+function sourceName(node: TopologyNode): string {
+  return (node.name ?? node.kind).replaceAll("+", "-");
 }

@@ -1,15 +1,33 @@
-import { CastFailure, compileDecoder } from "../../schema/index.ts";
+import { CastFailure, compileDecoder, compileStandardDecoder } from "../../schema/index.ts";
 import type { CastNode } from "../../topology/index.ts";
 import type { TaskContext } from "../context.ts";
 import type { Link } from "../link.ts";
 import { compileRefuse } from "../refuse.ts";
 
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- the handles carry the types.
+type AnyValue = any;
+
+function compileDecode({ reads, payloadBytesMax }: CastNode, step: string): (bytes: Buffer | null) => AnyValue {
+  const limits = { bytesMax: payloadBytesMax };
+  if (reads.kind === "standard") return compileStandardDecoder(reads.schema, `step ${step}`, limits);
+  return reads.format === undefined ? compileDecoder(reads.schema, limits) : reads.format.decoder(reads.schema, limits);
+}
+
+/** The event time of a value whose fields no column has checked. */
+function compileTimeOf(field: string): (value: AnyValue) => number | undefined {
+  return (value) => {
+    const found: unknown = value?.[field];
+    const ms = found instanceof Date ? found.getTime() : found;
+    return typeof ms === "number" && Number.isSafeInteger(ms) ? ms : undefined;
+  };
+}
+
 /** Bytes to a schema's values; event time from a field; the key held against the field that the topic is partitioned by. */
 export function castLink(context: TaskContext, node: CastNode, step: string, next: Link): Link {
   const refuse = compileRefuse(context, step, node.onError);
-  const limits = { bytesMax: node.payloadBytesMax };
-  const decode = node.format === undefined ? compileDecoder(node.schema, limits) : node.format.decoder(node.schema, limits);
+  const decode = compileDecode(node, step);
   const { timestampField } = node;
+  const timeOf = node.reads.kind === "standard" && timestampField !== undefined ? compileTimeOf(timestampField) : undefined;
   const keyField = context.partitionCount > 1 ? node.partitionedBy : undefined;
   return (record) => {
     const value = decode(record.value);
@@ -20,6 +38,11 @@ export function castLink(context: TaskContext, node: CastNode, step: string, nex
       if (text !== value[keyField]) {
         return refuse("KEY_MISMATCH", `the key is ${text === null ? "absent" : JSON.stringify(text.slice(0, 200))}, the topic is partitioned by ${keyField}`, keyField);
       }
+    }
+    if (timeOf !== undefined) {
+      const timestamp = timeOf(value);
+      if (timestamp === undefined) return refuse("CAST_FAILED", `${timestampField} is no event time: neither epoch milliseconds nor a Date`, timestampField as string);
+      return next({ key: record.key, value, timestamp });
     }
     next({ key: record.key, value, timestamp: timestampField === undefined ? record.timestamp : value[timestampField] });
   };

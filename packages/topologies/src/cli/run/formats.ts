@@ -2,7 +2,7 @@ import type { Topology, TopicDeclaration } from "@iot-topology/core";
 import type { OpenedLog } from "./log.ts";
 
 function usesFormat(topology: Topology): boolean {
-  return topology.nodes.some((node) => (node.kind === "cast" ? node.format !== undefined : node.kind === "sink" && node.spec.connector === "log" && (node.spec.declaration as TopicDeclaration | undefined)?.format !== undefined));
+  return topology.nodes.some((node) => (node.kind === "cast" ? node.reads.kind === "columns" && node.reads.format !== undefined : node.kind === "sink" && node.spec.connector === "log" && (node.spec.declaration as TopicDeclaration | undefined)?.format !== undefined));
 }
 
 /** The log with the schemas of a topology's registry formats at hand; as it is where the topology has none, so that nothing is loaded for it. */
