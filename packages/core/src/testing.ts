@@ -2,7 +2,8 @@
 export { type CollectConnector, collectConnector, type CollectedRow, collectedRows, type CollectFaults, collect } from "./testing/collect.ts";
 export type { AbandonTransaction, MakeClient } from "./testing/cluster-case.ts";
 export { type ClusterContractOptions, clusterLogContract } from "./testing/cluster-log-contract.ts";
-export { type PipedRecord, type TestDriver, testDriver } from "./testing/driver.ts";
+export { type DriverEvent, type PipedRecord, type ScheduleEntry, type TestDriver, testDriver } from "./testing/driver.ts";
+export type { DriverOutput } from "./testing/driver-output.ts";
 export { manualClock, type ManualClock } from "./testing/manual-clock.ts";
 export { memoryCluster, type MemoryCluster, type MemoryClusterEntry, type MemoryClusterOptions } from "./testing/memory-cluster.ts";
 export type { ClusterOperation, FaultMoment } from "./testing/memory-cluster/network.ts";

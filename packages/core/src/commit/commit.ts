@@ -107,11 +107,8 @@ export class Committer implements TaskCommitter {
     return false;
   }
 
-  /**
-   * Steps 1 to 3 before the first await, step 4 behind it; resolves with the sealed batches. The commit before must have resolved. On a rejection the
-   * task must be dropped: its memory is ahead of what is stored.
-   */
-  async commit(task: Committable): Promise<readonly OutboxEntry[]> {
+  /** Steps 1 to 3: rows and stores into one batch, and what is sealed in it. */
+  #gather(task: Committable): { readonly entries: readonly OutboxEntry[]; readonly write: StateBatch } {
     failpoint("commit.before-seal");
     const sequences: Record<string, number> = { ...this.#last.sequences };
     const entries = sealRows(this.#origin, task.takeRows(), sequences, this.isRebuilding);
@@ -122,12 +119,30 @@ export class Committer implements TaskCommitter {
     putCheckpoint(write, this.#scratch, this.#last);
     if (this.#scratch.buffer.length > SCRATCH_BYTES_KEPT) this.#scratch = new ByteWriter(1 << 20);
     failpoint("commit.before-write");
+    return { entries, write };
+  }
+
+  /**
+   * Steps 1 to 3 before the first await, step 4 behind it; resolves with the sealed batches. The commit before must have resolved. On a rejection the
+   * task must be dropped: its memory is ahead of what is stored.
+   */
+  async commit(task: Committable): Promise<readonly OutboxEntry[]> {
+    const { entries, write } = this.#gather(task);
     const begun = this.#last;
     await this.#backend.write(write, { sync: true });
     this.#durable = begun;
     failpoint("commit.after-write");
     await task.committed();
     failpoint("commit.after-committed");
+    return entries;
+  }
+
+  /** The same over a backend whose writes stand when the call returns, as the one in memory: all is done when this returns. */
+  commitAtOnce(task: Committable): readonly OutboxEntry[] {
+    const { entries, write } = this.#gather(task);
+    void this.#backend.write(write, { sync: false });
+    this.#durable = this.#last;
+    void task.committed();
     return entries;
   }
 

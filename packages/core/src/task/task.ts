@@ -148,10 +148,9 @@ export class Task {
 
   /** The batch of the last `flushState` is durable. Forgets windows that are closed by the stream time that was committed with it. */
   async committed(): Promise<void> {
-    for (const table of this.#context.tables) table.committed();
-    for (const [index, { table }] of this.#context.windows.entries()) {
-      table.committed();
-      await table.expire(this.#expireTo[index] ?? Number.NEGATIVE_INFINITY);
-    }
+    const { tables, windows } = this.#context;
+    for (const table of tables) table.committed();
+    for (const { table } of windows) table.committed();
+    await Promise.all(windows.map(({ table }, index) => table.expire(this.#expireTo[index] ?? Number.NEGATIVE_INFINITY)));
   }
 }

@@ -34,6 +34,11 @@ export function collect<V>(target: string): SinkSpec<V> {
   });
 }
 
+/** One row of a collecting sink, from the bytes that its encoder wrote. */
+export function collectedRow(bytes: Buffer): CollectedRow {
+  return deserialize(new ByteReader(bytes).sized()) as CollectedRow;
+}
+
 /** The rows of a sealed batch of a collecting sink. */
 export function collectedRows(batch: SealedBatch): CollectedRow[] {
   const reader = new ByteReader(batch.bytes);

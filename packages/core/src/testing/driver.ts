@@ -1,32 +1,53 @@
-import { ByteReader, type Header, type LogRecord, makeCounters, readFrame, sumCounters, type TaskCounters } from "../model/index.ts";
+import { ByteReader, type Header, invariant, makeCounters, readFrame, sumCounters, type TaskCounters } from "../model/index.ts";
 import { planOf } from "../runtime/instance.ts";
+import type { SubTopology } from "../plan/plan.ts";
 import type { StateBackend } from "../state/backend.ts";
 import { memoryBackend } from "../state/memory-backend.ts";
 import { TaskInput } from "../task/input.ts";
 import { Task } from "../task/task.ts";
 import { Committer } from "../commit/commit.ts";
-import type { SealedBatch } from "../port/index.ts";
 import type { Topology } from "../topology/index.ts";
-import { type CollectedRow, collectedRows } from "./collect.ts";
+import { type DriverOutput, observedPart } from "./driver-output.ts";
 
 /** A record to pipe in. Text and objects (as JSON) become bytes; the timestamp is the log's. */
 export interface PipedRecord {
   readonly value: unknown;
   readonly key?: string | Buffer | null;
+  /** Epoch milliseconds; 0 when absent. */
   readonly timestamp?: number;
   readonly headers?: readonly Header[];
 }
 
-/** Runs one topology over one partition in memory, without a log, files or timers. */
+/**
+ * What may happen between two records, as data:
+ *
+ * - `commit`, `crash`: as {@link TestDriver}'s methods.
+ * - `sink-down`, `sink-up`: the target takes nothing for a while. What is committed meanwhile waits, over crashes too, and arrives once.
+ */
+export type DriverEvent = { readonly event: "commit" } | { readonly event: "crash" } | { readonly event: "sink-down" | "sink-up"; readonly target: string };
+
+/** A record for a topic, or an event: one entry of a schedule. */
+export type ScheduleEntry = (PipedRecord & { readonly topic: string }) | DriverEvent;
+
+/**
+ * Runs one topology over one partition in memory: no log, no files, no timers, nothing to wait for. What a repartition sends goes through before `pipe` returns.
+ *
+ * Outputs can be read at once. A crash takes back those that no commit has covered, as if they had never been.
+ */
 export interface TestDriver {
-  /** Processes the records at once, one after another, in the order given. */
-  pipe(topic: string, ...records: readonly PipedRecord[]): void;
-  /** Commits: rows held back leave, stores are written, and what was repartitioned is processed and committed too. */
+  /** Processes the records at once, one after another, in the order given; an event happens in its place. Throws what a step's `fail` policy throws. */
+  pipe(topic: string, ...entries: readonly (PipedRecord | DriverEvent)[]): void;
+  /** The same over several topics. */
+  play(schedule: Iterable<ScheduleEntry>): void;
+  /** What a target got since it was last read, oldest first; without a target what all got. */
+  read(target?: string): readonly DriverOutput[];
+  /** Commits: rows held back leave, stores are written. All is done when the call returns; the promise is there for those who await it. */
   commit(): Promise<void>;
-  /** Forgets all memory since the last commit, as a crash would, and goes on from the stores. */
+  /** Forgets all memory since the last commit, as a crash would, and goes on from the stores. Pipe again what came after that commit. */
   crash(): void;
-  /** Rows that sinks made with `collect(target)` got in committed batches. */
-  rows(target: string): readonly CollectedRow[];
+  /** All that a target got so far, read or not. */
+  rows(target: string): readonly DriverOutput[];
+  /** The values of {@link TestDriver.rows}. */
   values(target: string): readonly unknown[];
   counters(): Readonly<TaskCounters>;
 }
@@ -37,11 +58,101 @@ function bytesOf(value: unknown): Buffer | null {
   return Buffer.from(typeof value === "string" ? value : JSON.stringify(value));
 }
 
-interface DriverTask {
-  task: Task;
-  committer: Committer;
-  readonly backend: StateBackend;
+/** What sinks got, and what of it a crash would take back. */
+class DriverOutputs {
+  #kept: DriverOutput[] = [];
+  #unread: DriverOutput[] = [];
+  /** Since the last commit; those for a sink that is down have not arrived. */
+  #uncommitted: { readonly output: DriverOutput; hasArrived: boolean }[] = [];
+  /** Committed, for sinks that are down. */
+  #held: DriverOutput[] = [];
+  readonly #down = new Set<string>();
+
+  add(output: DriverOutput): void {
+    const hasArrived = !this.#down.has(output.target);
+    this.#uncommitted.push({ output, hasArrived });
+    if (hasArrived) this.#arrive(output);
+  }
+  #arrive(output: DriverOutput): void {
+    this.#kept.push(output);
+    this.#unread.push(output);
+  }
+  committed(): void {
+    for (const { output, hasArrived } of this.#uncommitted) if (!hasArrived) this.#held.push(output);
+    this.#uncommitted = [];
+  }
+  crashed(): void {
+    const lost = new Set(this.#uncommitted.map(({ output }) => output));
+    this.#kept = this.#kept.filter((output) => !lost.has(output));
+    this.#unread = this.#unread.filter((output) => !lost.has(output));
+    this.#uncommitted = [];
+  }
+  down(target: string): void {
+    this.#down.add(target);
+  }
+  up(target: string): void {
+    if (!this.#down.delete(target)) return;
+    for (const output of this.#held) if (output.target === target) this.#arrive(output);
+    this.#held = this.#held.filter((output) => output.target !== target);
+    for (const sent of this.#uncommitted) {
+      if (sent.hasArrived || sent.output.target !== target) continue;
+      sent.hasArrived = true;
+      this.#arrive(sent.output);
+    }
+  }
+  read(target: string | undefined): DriverOutput[] {
+    const found = target === undefined ? this.#unread : this.#unread.filter((output) => output.target === target);
+    this.#unread = target === undefined ? [] : this.#unread.filter((output) => output.target !== target);
+    return found;
+  }
+  rows(target: string): DriverOutput[] {
+    return this.#kept.filter((output) => output.target === target);
+  }
+}
+
+/** A part of the topology with its one task. */
+class DriverPart {
+  readonly backend: StateBackend = memoryBackend();
   readonly ends: Map<string, number>;
+  readonly #topology: Topology;
+  readonly #part: SubTopology;
+  #task: Task | undefined;
+  #committer: Committer | undefined;
+
+  constructor(topology: Topology, part: SubTopology) {
+    this.#topology = topology;
+    this.#part = part;
+    this.ends = new Map(part.topics.map((topic) => [topic, 0]));
+    this.open();
+  }
+
+  get task(): Task {
+    invariant(this.#task !== undefined, "a part is opened when it is made");
+    return this.#task;
+  }
+  get committer(): Committer {
+    invariant(this.#committer !== undefined, "a part is opened when it is made");
+    return this.#committer;
+  }
+
+  /** Opens the task where the last commit left off. */
+  open(): void {
+    const last = this.#committer?.checkpoint ?? { format: 1 as const, commit: 0, offsets: {}, sequences: {}, streamTimes: {}, counters: makeCounters() };
+    for (const topic of this.ends.keys()) this.ends.set(topic, last.offsets[`${topic}-0`] ?? 0);
+    const inputs = this.#part.topics.map((topic) => new TaskInput(topic, 0, this.ends.get(topic) ?? 0, this.ends.get(topic) ?? 0));
+    const task = new Task({ id: `${this.#part.name}_0`, partitionCount: 1, part: this.#part, inputs, backend: this.backend, cacheEntriesMax: 1_000, snapshot: last });
+    task.enter("opening");
+    task.enter("running");
+    this.#task = task;
+    this.#committer = new Committer(this.backend, { topology: this.#topology.name, version: this.#topology.version, task: task.id }, last);
+  }
+
+  process(topic: string, record: { readonly key: Buffer | null; readonly value: Buffer | null; readonly timestamp: number; readonly headers: readonly Header[] }): void {
+    const offset = this.ends.get(topic) ?? 0;
+    this.ends.set(topic, offset + 1);
+    this.task.inputs.find((input) => input.topic === topic)?.offer([{ ...record, topic, partition: 0, offset }], offset + 1, offset + 1);
+    this.task.process(1);
+  }
 }
 
 /**
@@ -50,61 +161,68 @@ interface DriverTask {
  * @example
  * const driver = testDriver(topology);
  * driver.pipe("readings", { value: { id: "a", value: 1 }, timestamp: 1_000 });
- * await driver.commit();
- * t.same(driver.values("clean"), [{ id: "a", value: 1 }]);
+ * t.match(driver.read("clean"), [{ value: { id: "a", value: 1 }, timestamp: 1_000 }]);
  */
 export function testDriver(topology: Topology): TestDriver {
   const plan = planOf(topology);
-  const collected = new Map<string, CollectedRow[]>();
-  const parts = plan.subTopologies.map((part): DriverTask & { open(): void } => {
-    const backend = memoryBackend() as StateBackend;
-    const ends = new Map(part.topics.map((topic) => [topic, 0]));
-    const self = {
-      backend,
-      ends,
-      open() {
-        const last = self.committer?.checkpoint ?? { format: 1 as const, commit: 0, offsets: {}, sequences: {}, streamTimes: {}, counters: makeCounters() };
-        const inputs = part.topics.map((topic) => new TaskInput(topic, 0, last.offsets[`${topic}-0`] ?? 0, ends.get(topic) ?? 0));
-        self.task = new Task({ id: `${part.name}_0`, partitionCount: 1, part, inputs, backend, cacheEntriesMax: 1_000, snapshot: last });
-        self.task.enter("opening");
-        self.task.enter("running");
-        self.committer = new Committer(backend, { topology: topology.name, version: topology.version, task: self.task.id }, last);
-      },
-    } as DriverTask & { open(): void };
-    self.open();
-    return self;
-  });
-  const pipeOne = (topic: string, record: Omit<LogRecord, "topic" | "partition" | "offset">): void => {
+  const outputs = new DriverOutputs();
+  const frames: { readonly topic: string; readonly frame: Buffer }[] = [];
+  const internalTopics = new Set(plan.internalTopics.map(({ topic }) => topic));
+  const listener = { output: (output: DriverOutput) => outputs.add(output), internal: (topic: string, frame: Buffer) => void frames.push({ topic, frame }) };
+  const parts = plan.subTopologies.map((part) => new DriverPart(topology, observedPart(part, internalTopics, listener)));
+  const partOf = (topic: string): DriverPart => {
     const part = parts.find(({ ends }) => ends.has(topic));
     if (part === undefined) throw new RangeError(`the topology reads no topic "${topic}"`);
-    const offset = part.ends.get(topic) as number;
-    part.ends.set(topic, offset + 1);
-    part.task.inputs.find((input) => input.topic === topic)?.offer([{ ...record, topic, partition: 0, offset }], offset + 1, offset + 1);
-    part.task.process(1);
+    return part;
   };
-  const handOver = (batch: SealedBatch): void => {
-    if (batch.connector === "collect") collected.set(batch.target, [...(collected.get(batch.target) ?? []), ...collectedRows(batch)]);
-    if (batch.connector !== "log" || plan.internalTopics.every(({ topic }) => topic !== batch.target)) return;
-    const reader = new ByteReader(batch.bytes);
-    while (reader.remaining > 0) pipeOne(batch.target, readFrame(reader));
+  /** Everything on its way between two parts goes through before the next input, as in Kafka Streams' driver. */
+  const drain = (): void => {
+    for (let next = frames.shift(); next !== undefined; next = frames.shift()) partOf(next.topic).process(next.topic, readFrame(new ByteReader(next.frame)));
+  };
+  const commit = (): void => {
+    for (const part of parts) {
+      // A part that reads a repartition comes after those that write it, and they may send on what they held back.
+      part.committer.commitAtOnce(part.task);
+      drain();
+    }
+    outputs.committed();
+  };
+  const crash = (): void => {
+    frames.length = 0;
+    outputs.crashed();
+    for (const part of parts) part.open();
+  };
+  const happen = (event: DriverEvent): void => {
+    if (event.event === "commit") commit();
+    else if (event.event === "crash") crash();
+    else if (event.event === "sink-down") outputs.down(event.target);
+    else outputs.up(event.target);
+  };
+  const pipeOne = (topic: string, { key = null, value, timestamp = 0, headers = [] }: PipedRecord): void => {
+    partOf(topic).process(topic, { key: bytesOf(key), value: bytesOf(value), timestamp, headers });
+    drain();
   };
   return {
-    pipe(topic, ...records) {
-      for (const { key = null, value, timestamp = 0, headers = [] } of records) pipeOne(topic, { key: bytesOf(key), value: bytesOf(value), timestamp, headers });
-    },
-    async commit() {
-      // A part that reads a repartition comes after those that write it.
-      for (const part of parts) for (const { batch } of await part.committer.commit(part.task)) handOver(batch);
-    },
-    crash() {
-      for (const part of parts) {
-        const { offsets } = part.committer.checkpoint;
-        for (const topic of part.ends.keys()) part.ends.set(topic, offsets[`${topic}-0`] ?? 0);
-        part.open();
+    pipe(topic, ...entries) {
+      for (const entry of entries) {
+        if ("event" in entry) happen(entry);
+        else pipeOne(topic, entry);
       }
     },
-    rows: (target) => collected.get(target) ?? [],
-    values: (target) => (collected.get(target) ?? []).map((row) => row.value),
+    play(schedule) {
+      for (const entry of schedule) {
+        if ("event" in entry) happen(entry);
+        else pipeOne(entry.topic, entry);
+      }
+    },
+    read: (target) => outputs.read(target),
+    commit() {
+      commit();
+      return Promise.resolve();
+    },
+    crash,
+    rows: (target) => outputs.rows(target),
+    values: (target) => outputs.rows(target).map(({ value }) => value),
     counters: () => sumCounters(parts.map(({ task }) => task.counters)),
   };
 }
