@@ -54,7 +54,7 @@ export function seal<V>(spec: SinkSpec<V>, rows: readonly Placed<V>[], token?: s
   const topic = "t";
   const ranges = new Map<number, { topic: string; partition: number; firstOffset: number; lastOffset: number }>();
   for (const { value, offset, partition = 0, loadTime, index = 0 } of rows) {
-    encode(writer, value, { topic, partition, offset, index, loadTime }, null, loadTime);
+    encode(writer, value, { topic, partition, offset, index, loadTime }, null, loadTime, []);
     const range = ranges.get(partition) ?? { topic, partition, firstOffset: offset, lastOffset: offset };
     ranges.set(partition, { ...range, firstOffset: Math.min(range.firstOffset, offset), lastOffset: Math.max(range.lastOffset, offset) });
   }

@@ -5,6 +5,8 @@ export interface TaskCounters {
   filtered: number;
   skipped: number;
   late: number;
+  /** Records that a step cannot take by its own rule, as Kafka Streams' dropped records: `null-key`, `null-value`, `expired`; a reason. */
+  dropped: Record<string, number>;
   /** Rows sealed, a sink. */
   written: Record<string, number>;
   /** Dead letters, a code. */
@@ -14,8 +16,8 @@ export interface TaskCounters {
 /** All zero, or a copy of what a checkpoint holds. */
 export function makeCounters(saved?: TaskCounters): TaskCounters {
   return saved === undefined
-    ? { read: 0, deduplicated: 0, filtered: 0, skipped: 0, late: 0, written: {}, deadLetters: {} }
-    : { ...saved, written: { ...saved.written }, deadLetters: { ...saved.deadLetters } };
+    ? { read: 0, deduplicated: 0, filtered: 0, skipped: 0, late: 0, dropped: {}, written: {}, deadLetters: {} }
+    : { ...saved, dropped: { ...saved.dropped }, written: { ...saved.written }, deadLetters: { ...saved.deadLetters } };
 }
 
 function addInto(target: Record<string, number>, source: Readonly<Record<string, number>>): void {
@@ -25,8 +27,9 @@ function addInto(target: Record<string, number>, source: Readonly<Record<string,
 /** The sums over tasks. */
 export function sumCounters(all: readonly Readonly<TaskCounters>[]): TaskCounters {
   const sum = makeCounters();
-  for (const { written, deadLetters, ...numbers } of all) {
+  for (const { dropped, written, deadLetters, ...numbers } of all) {
     for (const [name, count] of Object.entries(numbers)) sum[name as keyof typeof numbers] += count;
+    addInto(sum.dropped, dropped);
     addInto(sum.written, written);
     addInto(sum.deadLetters, deadLetters);
   }

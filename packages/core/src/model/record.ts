@@ -27,6 +27,8 @@ export interface StreamRecord<V> {
   readonly value: V;
   /** Event time in epoch milliseconds; the log's timestamp until a cast names another field. */
   readonly timestamp: EpochMs;
+  /** The headers of the record that it comes from, unless a step gave it others. */
+  readonly headers: readonly Header[];
 }
 
 /** Where an output row comes from; what a sink may keep beside the row's own columns. */

@@ -1,54 +1,12 @@
-import type { CastForm, ErrorPolicy, TopologyNode } from "../topology/index.ts";
+import type { ErrorPolicy, TopologyNode } from "../topology/index.ts";
 import { downstream, type Plan, stepName, type SubTopology } from "./plan.ts";
-
-/** A length of time for people: `2 d`, `1 h`, `250 ms`. */
-function duration(ms: number): string {
-  if (ms === Number.POSITIVE_INFINITY) return "unbounded";
-  for (const [unit, size] of [["d", 86_400_000], ["h", 3_600_000], ["min", 60_000], ["s", 1_000]] as const) {
-    if (ms >= size && ms % size === 0) return `${ms / size} ${unit}`;
-  }
-  return `${ms} ms`;
-}
+import { summary } from "./summary.ts";
+import { NODE_TRAITS } from "./traits.ts";
 
 function policy(plan: Plan, onError: ErrorPolicy): string {
   if (onError.kind !== "dead-letter") return onError.kind === "skip" ? ", errors skipped" : "";
   const node = plan.topology.nodes[onError.node];
   return `, errors to ${node === undefined ? "?" : stepName(node)}`;
-}
-
-function castText(reads: CastForm): string {
-  if (reads.kind === "standard") return `cast by a schema of ${reads.schema["~standard"].vendor}`;
-  return `cast to ${reads.schema.name}${reads.format === undefined ? "" : ` from ${reads.format.name}`}`;
-}
-
-/** One line on what a step does. */
-function summary(node: TopologyNode): string {
-  switch (node.kind) {
-    case "source":
-      return node.repartition === undefined ? `source ${node.topics.join(", ")}` : `repartitioned, topic ${node.topics.join(", ")}`;
-    case "repartition":
-      return `repartition by ${node.fields === undefined ? "a function" : node.fields.join(", ")}${node.partitions === undefined ? "" : ` over ${node.partitions} partitions`} in topic ${node.topic}`;
-    case "cast":
-      return `${castText(node.reads)}${node.timestampField === undefined ? "" : `, event time ${node.timestampField}`}${node.partitionedBy === undefined ? "" : `, partitioned by ${node.partitionedBy}`}`;
-    case "branch":
-      return `branch ${node.arms.map((arm) => arm.name).join(", ")}, rest`;
-    case "arm":
-      return `arm ${node.index + 1}`;
-    case "dedup": {
-      const by = node.fields === undefined ? "a function" : node.fields.join(", ");
-      const form = node.sequenceField === undefined ? "" : `, sequence ${node.sequenceField} as ranges`;
-      return `dedup by ${by}${form}, ${node.withinMs === undefined ? "unbounded" : `within ${duration(node.withinMs)}`}; store ${node.name}`;
-    }
-    case "aggregate": {
-      const window = node.window === undefined ? "" : `, tumbling ${duration(node.window.sizeMs)}, grace ${duration(node.window.graceMs)}`;
-      const columns = node.aggregation.kind === "reduce" ? "reduce" : Object.entries(node.aggregation.columns).map(([name, column]) => `${name} = ${column.kind}(${column.field ?? ""})`).join(", ");
-      return `group by ${node.groupBy.join(", ")}${window}: ${columns}; store ${node.name}`;
-    }
-    case "sink":
-      return `sink ${node.spec.summary} [${node.spec.guarantee.level}: ${node.spec.guarantee.by}]`;
-    default:
-      return node.kind;
-  }
 }
 
 function label(plan: Plan, node: TopologyNode): string {
@@ -59,12 +17,12 @@ function label(plan: Plan, node: TopologyNode): string {
 function textOf(plan: Plan, part: SubTopology): string[] {
   const lines: string[] = [`sub-topology ${part.name}: a task for each partition of ${part.topics.join(", ")}`];
   const walk = (node: TopologyNode, depth: number): void => {
-    const merged = node.kind === "merge" && node.upstream[0] !== undefined ? ` of ${node.upstream.map((id) => stepName(plan.topology.nodes[id] as TopologyNode)).join(" and ")}` : "";
+    const merged = node.upstream.length > 1 ? ` of ${node.upstream.map((id) => stepName(plan.topology.nodes[id] as TopologyNode)).join(" and ")}` : "";
     lines.push(`${"  ".repeat(depth + 1)}${depth === 0 ? "" : "-> "}${label(plan, node)}${merged}`);
     if (node.kind === "sink") for (const dependent of node.spec.dependents) lines.push(`${"  ".repeat(depth + 3)}=> ${dependent}`);
     for (const next of downstream(part.nodes, node.id)) {
-      // A merge stands under its first stream only.
-      if (next.kind !== "merge" || next.upstream[0] === node.id) walk(next, depth + 1);
+      // A step with several inputs stands under its first only.
+      if (next.upstream[0] === node.id) walk(next, depth + 1);
     }
   };
   for (const node of part.nodes) if (node.kind === "source" || node.kind === "dead-letter") walk(node, 0);
@@ -80,7 +38,7 @@ function mermaidOf(plan: Plan, part: SubTopology, place: number): string[] {
   const lines = [`  subgraph s${place}["${mermaidText(part.name)}"]`];
   for (const node of part.nodes) {
     const text = `"${mermaidText(label(plan, node))}"`;
-    const shape = node.kind === "source" || node.kind === "sink" || node.kind === "repartition" ? `[(${text})]` : node.kind === "dedup" || node.kind === "aggregate" ? `[[${text}]]` : `[${text}]`;
+    const shape = node.kind === "source" || node.kind === "sink" || node.kind === "repartition" ? `[(${text})]` : NODE_TRAITS[node.kind].state !== "none" ? `[[${text}]]` : `[${text}]`;
     lines.push(`    ${id(node)}${shape}`);
     if (node.kind === "sink") node.spec.dependents.forEach((name, index) => lines.push(`    ${id(node)}d${index}["${mermaidText(name)}"]`, `    ${id(node)} --> ${id(node)}d${index}`));
   }

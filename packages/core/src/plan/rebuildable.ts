@@ -1,14 +1,15 @@
 import type { TopologyNode } from "../topology/index.ts";
 import type { SubTopology } from "./plan.ts";
+import { NODE_TRAITS } from "./traits.ts";
 
-/** Whether an aggregate stands before a node: its rows leave at commits, so their number depends on when commits came. */
-function followsAggregate(nodes: readonly TopologyNode[], node: TopologyNode): boolean {
+/** Whether a step stands before a node whose rows leave at commits or by the clock, so that their number depends on when those came. */
+function followsTimedRows(nodes: readonly TopologyNode[], node: TopologyNode): boolean {
   return node.upstream.some((id) => {
     const before = nodes.find((other) => other.id === id);
     if (before === undefined) return false;
     // What comes late leaves one by one.
-    if (before.kind === "aggregate") return node.kind !== "late";
-    return followsAggregate(nodes, before);
+    if (NODE_TRAITS[before.kind].emits !== "record") return node.kind !== "late";
+    return followsTimedRows(nodes, before);
   });
 }
 
@@ -18,5 +19,5 @@ function followsAggregate(nodes: readonly TopologyNode[], node: TopologyNode): b
  */
 export function isRebuildable(part: SubTopology): boolean {
   if (part.repartitions.length > 0) return false;
-  return part.sinks.every(({ spec, ...node }) => spec.rebuildable === "by-key" || (spec.rebuildable === "by-position" && !followsAggregate(part.nodes, { ...node, spec })));
+  return part.sinks.every(({ spec, ...node }) => spec.rebuildable === "by-key" || (spec.rebuildable === "by-position" && !followsTimedRows(part.nodes, { ...node, spec })));
 }

@@ -1,4 +1,4 @@
-import type { ByteWriter, EpochMs, RecordKey, RecordMeta } from "../model/index.ts";
+import type { ByteWriter, EpochMs, Header, RecordKey, RecordMeta } from "../model/index.ts";
 import type { Logger } from "./logger.ts";
 
 /** What a sink promises, as `describe` prints it. */
@@ -9,7 +9,7 @@ export interface Guarantee {
 }
 
 /** Writes one row of a sealed batch. Called once a record, so it allocates nothing. */
-export type RowEncoder<V> = (writer: ByteWriter, value: V, meta: RecordMeta, key: RecordKey, timestamp: EpochMs) => void;
+export type RowEncoder<V> = (writer: ByteWriter, value: V, meta: RecordMeta, key: RecordKey, timestamp: EpochMs, headers: readonly Header[]) => void;
 
 /**
  * Where a stream ends, as frozen data: the connector that serves it, the target, how rows are encoded.

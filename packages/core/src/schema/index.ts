@@ -22,5 +22,6 @@ export { compileJsonEncoder } from "./json-encoder.ts";
 export { compileKeyEncoder } from "./key-encoder.ts";
 export { ddlColumns, record, type Fields, type FieldsIn, type FieldsOut, type Infer, type InferInput, type RecordSchema, type SchemaColumn } from "./record-schema.ts";
 export { compileRowEncoder } from "./row-encoder.ts";
+export { serde, type Serde, type Serdes, type SerdeValue } from "./serde.ts";
 export { ASYNCHRONOUS_SCHEMA, compileStandardDecoder } from "./standard-decoder.ts";
 export { isAsynchronous, isStandardSchema, type StandardIssue, type StandardResult, type StandardSchema } from "./standard-schema.ts";

@@ -6,7 +6,7 @@ import { StateTable } from "./table.ts";
 const NUL = "\0";
 const BUCKETS_MAX = 256;
 // Epoch milliseconds of JavaScript dates stay within +-8.64e15, so an offset makes them positive and 16 hex digits keep their order as text.
-const START_OFFSET = 8_640_000_000_000_000;
+export const START_OFFSET = 8_640_000_000_000_000;
 
 /** A window start as text that sorts as time does. */
 export function startText(start: number): string {

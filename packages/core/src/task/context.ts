@@ -1,4 +1,4 @@
-import type { ByteWriter, LogRecord, RecordMeta, TaskCounters } from "../model/index.ts";
+import { type ByteWriter, invariant, type LogRecord, type RecordMeta, type TaskCounters } from "../model/index.ts";
 import type { ErrorPolicy, NodeId } from "../topology/index.ts";
 import type { StateBackend, StateBatch } from "../state/backend.ts";
 import type { WindowTable } from "../state/window-table.ts";
@@ -10,6 +10,15 @@ export interface TaskTable {
   flush(batch: StateBatch): void;
   committed(): void;
 }
+
+/** A row of a table. */
+export interface TableEntry {
+  readonly value: unknown;
+  readonly timestamp: number;
+}
+
+/** Looks up a key's row as it is now, and for a versioned table as it was at a moment. */
+export type TableGetter = (key: string, asOf?: number) => TableEntry | undefined;
 
 /** What a task's operators share: the record that is being processed, the stores, the counters. */
 export interface TaskContext {
@@ -32,8 +41,29 @@ export interface TaskContext {
   readonly streamTimes: Record<string, number>;
   /** Called at the start of each commit, in the order of the topology: steps that hold rows back send them on. */
   readonly flushes: { readonly node: NodeId; readonly flush: () => void }[];
+  /** How to look up a table's rows, by its node; filled while the steps are compiled. */
+  readonly getters: Map<NodeId, TableGetter>;
   /** The link of a policy's dead-letter stream. */
   readonly deadLetterLink: (policy: ErrorPolicy) => Link | undefined;
+}
+
+/** Counts a record that a step cannot take by its own rule. */
+export function drop(context: TaskContext, reason: DropReason): void {
+  const { dropped } = context.counters;
+  dropped[reason] = (dropped[reason] ?? 0) + 1;
+}
+
+/** Why a step drops a record. */
+export type DropReason = "null-key" | "null-value" | "expired" | "null-foreign-key";
+
+/** The getter of a table, which may be compiled after the step that asks. */
+export function getterOf(context: TaskContext, table: NodeId): TableGetter {
+  let getter: TableGetter | undefined;
+  return (key, asOf) => {
+    getter ??= context.getters.get(table);
+    invariant(getter !== undefined, `step ${table} is a table that can be asked`);
+    return getter(key, asOf);
+  };
 }
 
 /** Makes a record's origin the current one. */

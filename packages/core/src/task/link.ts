@@ -2,8 +2,18 @@ import type { StreamRecord } from "../model/index.ts";
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- the typed handles guarantee what flows; inside the engine a record's value is any value.
 type AnyValue = any;
-/** A record inside the engine. */
-export type AnyRecord = StreamRecord<AnyValue>;
+/** A record inside the engine. Between tables it is a change: `value` is what the key's value became, `old` what it was, null where there is none. */
+export type AnyRecord = StreamRecord<AnyValue> & {
+  readonly old?: AnyValue;
+  /** The window of a change of a windowed table, whose `key` is the key inside the window. */
+  readonly window?: WindowOfKey;
+};
+
+/** The bounds of a window in epoch milliseconds; whether the end belongs to it depends on the kind of window. */
+export interface WindowOfKey {
+  readonly start: number;
+  readonly end: number;
+}
 
 /** A step, compiled: takes a record and calls the links behind it before it returns. */
 export type Link = (record: AnyRecord) => void;

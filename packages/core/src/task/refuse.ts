@@ -46,6 +46,6 @@ export function compileRefuse(context: TaskContext, step: string, policy: ErrorP
       key: origin.key,
       value: origin.value,
     };
-    link({ key: origin.key, value: letter, timestamp: origin.timestamp });
+    link({ key: origin.key, value: letter, timestamp: origin.timestamp, headers: origin.headers });
   };
 }

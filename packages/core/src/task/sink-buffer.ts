@@ -48,7 +48,7 @@ export class SinkBuffer {
     meta.index = this.#index;
     const start = this.#writer.position;
     try {
-      this.#encode(this.#writer, record.value, meta, record.key, record.timestamp);
+      this.#encode(this.#writer, record.value, meta, record.key, record.timestamp, record.headers);
     } catch (cause) {
       this.#writer.position = start;
       throw cause;

@@ -57,6 +57,7 @@ export class Task {
       sinks: [],
       streamTimes: { ...snapshot?.streamTimes },
       flushes: [],
+      getters: new Map(),
       deadLetterLink,
     }));
     this.#links = links;
@@ -116,7 +117,7 @@ export class Task {
       enter(context, record);
       context.counters.read++;
       const link = this.#links.get(record.topic) as Link;
-      link({ key: record.key, value: record.value, timestamp: record.timestamp });
+      link({ key: record.key, value: record.value, timestamp: record.timestamp, headers: record.headers });
       input.advance();
       done++;
     }

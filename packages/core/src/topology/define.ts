@@ -3,6 +3,7 @@ import { TopologyDraft } from "./draft.ts";
 import type { Topology } from "./node.ts";
 import { type RawStream, rawStream } from "./raw-stream.ts";
 import { Stream } from "./stream.ts";
+import { Table, type TableOptions } from "./table.ts";
 
 /** Options of {@link defineTopology}. */
 export interface TopologyOptions {
@@ -14,8 +15,27 @@ export interface TopologyOptions {
 export interface TopologyBuilder {
   /** Reads one topic or several as one stream of raw records. */
   source(topics: string | readonly [string, ...string[]], options?: { readonly name?: string }): RawStream;
+  /**
+   * Reads a topic as a table: each record is the value of its key from now on, a null value deletes it.
+   *
+   * @example t.table("users", { store: "users", value: serde.json<User>() })
+   */
+  table<T>(topic: string, options: TableOptions<T>): Table<T>;
   /** A named stream of refused records, for the `onError` of steps. */
   deadLetter(name: string): DeadLetterStream;
+}
+
+function builderOf(draft: TopologyDraft): TopologyBuilder {
+  const source: TopologyBuilder["source"] = (topics, options) => {
+    const list = typeof topics === "string" ? [topics] : topics;
+    return rawStream(draft, draft.add({ kind: "source", name: options?.name ?? list.join("+"), upstream: [], topics: Object.freeze([...list]), repartition: undefined }));
+  };
+  return {
+    source,
+    table: <T>(topic: string, { store, value, ...options }: TableOptions<T>) =>
+      draft.table<T>(draft.add({ kind: "table", name: store, upstream: [source(topic).decode(value, options).nodeId], serde: value })),
+    deadLetter: (deadLetterName) => Object.assign(new Stream<DeadLetter>(draft, draft.add({ kind: "dead-letter", name: deadLetterName, upstream: [] })), { deadLetterName }),
+  };
 }
 
 /**
@@ -36,14 +56,11 @@ export function defineTopology(
 ): Topology {
   const options = typeof optionsOrBuild === "function" ? {} : optionsOrBuild;
   const build = typeof optionsOrBuild === "function" ? optionsOrBuild : maybeBuild;
-  const draft = new TopologyDraft(name);
-  build?.({
-    source: (topics, sourceOptions) => {
-      const list = typeof topics === "string" ? [topics] : topics;
-      return rawStream(draft, draft.add({ kind: "source", name: sourceOptions?.name ?? list.join("+"), upstream: [], topics: Object.freeze([...list]), repartition: undefined }));
-    },
-    deadLetter: (deadLetterName) => Object.assign(new Stream<DeadLetter>(draft, draft.add({ kind: "dead-letter", name: deadLetterName, upstream: [] })), { deadLetterName }),
+  const draft = new TopologyDraft(name, {
+    stream: (owner, id, schema) => new Stream(owner, id, schema),
+    table: (owner, id) => new Table(owner, id),
   });
+  build?.(builderOf(draft));
   return Object.freeze({ kind: "topology", name, version: options.version ?? 1, nodes: draft.close() });
 }
 

@@ -1,16 +1,26 @@
 import { TopologyError } from "../model/index.ts";
-import type { NodeId, TopologyNode } from "./node.ts";
+import type { AnySchema, NodeId, TopologyNode } from "./node.ts";
+import type { Stream } from "./stream.ts";
+import type { Table } from "./table.ts";
 
 type Unplaced<N extends TopologyNode> = N extends TopologyNode ? Omit<N, "id"> : never;
+
+/** Makes handles. A stream makes tables and a table makes streams, so each asks the draft and neither file needs the other's code. */
+export interface HandleMakers {
+  stream<V>(draft: TopologyDraft, id: NodeId, schema?: AnySchema): Stream<V>;
+  table<V>(draft: TopologyDraft, id: NodeId): Table<V>;
+}
 
 /** The list of nodes while a topology is being built. Handles hold it and a node's place, nothing else. */
 export class TopologyDraft {
   readonly topology: string;
+  readonly #makers: HandleMakers;
   readonly #nodes: TopologyNode[] = [];
   #closed = false;
 
-  constructor(topology: string) {
+  constructor(topology: string, makers: HandleMakers) {
     this.topology = topology;
+    this.#makers = makers;
   }
 
   /** Appends a frozen node and tells its place. */
@@ -24,6 +34,16 @@ export class TopologyDraft {
     const id = this.#nodes.length;
     this.#nodes.push(Object.freeze({ ...node, id, upstream: Object.freeze([...node.upstream]) }));
     return id;
+  }
+
+  /** The handle of a node that gives records. */
+  stream<V>(id: NodeId, schema?: AnySchema): Stream<V> {
+    return this.#makers.stream<V>(this, id, schema);
+  }
+
+  /** The handle of a node that gives changes. */
+  table<V>(id: NodeId): Table<V> {
+    return this.#makers.table<V>(this, id);
   }
 
   node(id: NodeId): TopologyNode {

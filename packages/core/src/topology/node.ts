@@ -7,6 +7,7 @@ import type { SinkSpec } from "../port/index.ts";
 import type { RecordSchema, StandardSchema } from "../schema/index.ts";
 import type { Aggregator } from "./aggregate.ts";
 import type { RepartitionForm } from "./repartition.ts";
+import type { AnyTableNode } from "./table-nodes.ts";
 import type { ValueFormat } from "./value-format.ts";
 import type { TumblingWindow } from "./window.ts";
 
@@ -16,7 +17,8 @@ export type NodeId = number;
 /** What a step does with a record that it cannot process. */
 export type ErrorPolicy = { readonly kind: "fail" } | { readonly kind: "skip" } | { readonly kind: "dead-letter"; readonly node: NodeId };
 
-interface NodeBase {
+/** What every node has. */
+export interface NodeBase {
   readonly id: NodeId;
   /** The user's name, or one that follows from the user's other names; undefined for an unnamed step without state. */
   readonly name: string | undefined;
@@ -150,7 +152,8 @@ export type TopologyNode =
   | LateNode
   | DeadLetterNode
   | RepartitionNode
-  | SinkNode;
+  | SinkNode
+  | AnyTableNode;
 
 /** A whole topology, frozen. Made by `defineTopology`. */
 export interface Topology {

@@ -1,4 +1,5 @@
-import { isStandardSchema, PAYLOAD_BYTES_MAX, type RecordSchema, type StandardSchema } from "../schema/index.ts";
+import type { StreamRecord } from "../model/index.ts";
+import { isStandardSchema, PAYLOAD_BYTES_MAX, type RecordSchema, type Serde, type StandardSchema } from "../schema/index.ts";
 import type { TopologyDraft } from "./draft.ts";
 import type { AnySchema, CastForm, NodeId, TopologyNode } from "./node.ts";
 import { errorPolicy } from "./policy.ts";
@@ -50,7 +51,23 @@ export type RawStream = Stream<Buffer | null> & {
    * @example t.source("orders").cast(z.object({ id: z.string(), total: z.number() }), { onError: dead })
    */
   cast<V>(schema: StandardSchema<unknown, V>, options?: StandardCastOptions<V>): Stream<V>;
+  /**
+   * Reads values by a serde and keys as UTF-8 text. A null value (a tombstone) passes as null.
+   *
+   * Errors: what the serde throws, PAYLOAD_TOO_LARGE, and INVALID_UTF8 for a key, each to `onError`.
+   *
+   * @example t.source("clicks").decode(serde.json<Click>()).groupByKey().count("clicks-a-user")
+   */
+  decode<T>(serde: Serde<T>, options?: DecodeOptions<T>): Stream<T | null>;
 };
+
+/** Options of {@link RawStream}'s decode. */
+export interface DecodeOptions<T> extends StepOptions {
+  /** Gives the event time (epoch milliseconds) of a value. Without it, and for null values, a record keeps the log's timestamp. */
+  readonly timestamp?: (value: T, record: StreamRecord<T>) => number;
+  /** Refuses larger values. 1,048,576 bytes by default. */
+  readonly payloadBytesMax?: number;
+}
 
 type AnySource = RecordSchema<unknown, unknown> | StandardSchema;
 
@@ -71,7 +88,19 @@ export function rawStream(draft: TopologyDraft, nodeId: NodeId): RawStream {
     });
     return new Stream<V>(draft, id, reads.kind === "columns" ? reads.schema : undefined);
   }
-  return Object.assign(new Stream<Buffer | null>(draft, nodeId), { cast });
+  function decode<T>(serde: Serde<T>, options: DecodeOptions<T> = {}): Stream<T | null> {
+    const id = draft.add({
+      kind: "decode",
+      name: options.name ?? `decode-${sourceName(draft.node(nodeId))}`,
+      upstream: [nodeId],
+      serde,
+      timestamp: options.timestamp,
+      payloadBytesMax: options.payloadBytesMax ?? PAYLOAD_BYTES_MAX,
+      onError: errorPolicy(options.onError),
+    });
+    return new Stream<T | null>(draft, id);
+  }
+  return Object.assign(new Stream<Buffer | null>(draft, nodeId), { cast, decode });
 }
 
 function sourceName(node: TopologyNode): string {

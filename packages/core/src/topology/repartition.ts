@@ -77,8 +77,8 @@ function compileEncoder(form: RepartitionForm): RowEncoder<unknown> {
   const fingerprint = fingerprintOf(schema);
   const scratch = new ByteWriter(1 << 12);
   const keyByFields = typeof by === "function" ? undefined : compileRepartitionKey(form, by);
-  return (writer, value, meta, recordKey, timestamp) => {
-    const key = keyByFields === undefined ? (by as (value: unknown, record: StreamRecord<unknown>) => RecordKey)(value, { key: recordKey, value, timestamp }) : keyByFields(value);
+  return (writer, value, meta, recordKey, timestamp, headers) => {
+    const key = keyByFields === undefined ? (by as (value: unknown, record: StreamRecord<unknown>) => RecordKey)(value, { key: recordKey, value, timestamp, headers }) : keyByFields(value);
     scratch.position = 0;
     scratch.u8(VERSION);
     scratch.u32(fingerprint);
@@ -87,7 +87,7 @@ function compileEncoder(form: RepartitionForm): RowEncoder<unknown> {
     if (scratch.position > VALUE_BYTES_MAX) {
       throw new TopologyError("PAYLOAD_TOO_LARGE", `the value has ${scratch.position} bytes, and a record between two parts takes ${VALUE_BYTES_MAX}`, { place: form.topic });
     }
-    writeFrame(writer, { key, value: scratch.buffer.subarray(0, scratch.position), timestamp: meta.loadTime });
+    writeFrame(writer, { key, value: scratch.buffer.subarray(0, scratch.position), timestamp: meta.loadTime, headers });
   };
 }
 

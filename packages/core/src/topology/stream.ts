@@ -1,11 +1,15 @@
 import type { DurationMs, RecordKey, StreamRecord } from "../model/index.ts";
 import type { SinkSpec } from "../port/index.ts";
+import type { Serde } from "../schema/index.ts";
 import type { TopologyDraft } from "./draft.ts";
 import { Grouped } from "./grouped.ts";
+import { KeyedGroup } from "./keyed-group.ts";
 import { type LateStream, withLate } from "./late-stream.ts";
 import type { AnySchema, ErrorPolicy, NodeId } from "./node.ts";
 import { errorPolicy, type OnError } from "./policy.ts";
 import { type RepartitionForm, type RepartitionOptions, repartitionSink, repartitionTopic } from "./repartition.ts";
+import type { Table } from "./table.ts";
+import type { KeyValue } from "./table-nodes.ts";
 
 /** Options of a step without state. A step that may send records to the dead letters needs a name. */
 export interface StepOptions {
@@ -75,6 +79,36 @@ export class Stream<V> {
   /** Gives each record another key. Records stay in their task: state behind it needs a topic of one partition, or a `repartition`. */
   rekey(key: (value: V, record: StreamRecord<V>) => RecordKey, options?: StepOptions): Stream<V> {
     return new Stream<V>(this.draft, this.draft.add({ kind: "rekey", ...this.#step(options), key }), this.schema);
+  }
+
+  /** Keeps the records for which the predicate does not hold. */
+  filterNot(predicate: (value: V, record: StreamRecord<V>) => boolean, options?: StepOptions): Stream<V> {
+    return this.filter((value, record) => !predicate(value, record), options);
+  }
+
+  /** One record for each record, with a key and a value of its own: Kafka Streams' `map`. State behind it is as behind {@link Stream.rekey}. */
+  mapRecord<W>(map: (record: StreamRecord<V>) => KeyValue<W>, options?: StepOptions): Stream<W> {
+    return new Stream<W>(this.draft, this.draft.add({ kind: "map-record", ...this.#step(options), map }));
+  }
+
+  /** Any number of records for each record, with keys and values of their own: Kafka Streams' `flatMap`. */
+  flatMapRecord<W>(map: (record: StreamRecord<V>) => Iterable<KeyValue<W>>, options?: StepOptions): Stream<W> {
+    return new Stream<W>(this.draft, this.draft.add({ kind: "flat-map-record", ...this.#step(options), map }));
+  }
+
+  /**
+   * Reads the stream as a table: each record is the value of its key from now on, a null value deletes it. The name is that of the store.
+   * Records without a key are dropped and counted (`null-key`).
+   *
+   * @example users.decode(serde.json<User>()).toTable("users", { value: serde.json<User>() })
+   */
+  toTable(store: string, options: { readonly value: Serde<NonNullable<V>> }): Table<NonNullable<V>> {
+    return this.draft.table(this.draft.add({ kind: "table", name: store, upstream: [this.nodeId], serde: options.value }));
+  }
+
+  /** Groups by the records' keys as they are, for aggregates a key. */
+  groupByKey(): KeyedGroup<NonNullable<V>> {
+    return new KeyedGroup<NonNullable<V>>(this.draft, this.nodeId);
   }
 
   /** The records of this stream and of the other, in the order in which the task processes them. */
@@ -152,8 +186,17 @@ export class Stream<V> {
     return new Stream<W>(this.draft, this.draft.add({ kind: "source", name, upstream: [], topics: Object.freeze([topic]), repartition: Object.freeze({ writer, form }) }), schema);
   }
 
-  /** Groups by fields, for an aggregate. */
-  groupBy<const F extends readonly (keyof V & string)[]>(...fields: F): Grouped<V, F[number]> {
+  /** Groups by fields, for aggregates of columns. */
+  groupBy<const F extends readonly [keyof V & string, ...(keyof V & string)[]]>(...fields: F): Grouped<V, F[number]>;
+  /** Groups by a key that a function gives; records whose key is null are dropped and counted. The same as `rekey(key).groupByKey()`. */
+  groupBy(key: (value: V, record: StreamRecord<V>) => RecordKey, options?: StepOptions): KeyedGroup<NonNullable<V>>;
+  groupBy(...args: readonly unknown[]): unknown {
+    const [first, options] = args;
+    if (typeof first === "function") return this.rekey(first as (value: V, record: StreamRecord<V>) => RecordKey, options as StepOptions | undefined).groupByKey();
+    return this.#groupByFields(args as readonly (keyof V & string)[]);
+  }
+
+  #groupByFields<F extends readonly (keyof V & string)[]>(fields: F): Grouped<V, F[number]> {
     return new Grouped<V, F[number]>(this, fields, (id) => this.#withLate(new Stream<never>(this.draft, id), this));
   }
 

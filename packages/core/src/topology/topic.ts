@@ -1,6 +1,7 @@
-import { type ByteWriter, type RecordKey, writeFrame } from "../model/index.ts";
+import { ByteWriter, type RecordKey, writeFrame } from "../model/index.ts";
 import type { RowEncoder, SinkSpec } from "../port/index.ts";
-import { compileJsonEncoder, type RecordSchema } from "../schema/index.ts";
+import { compileJsonEncoder, type RecordSchema, type Serde } from "../schema/index.ts";
+import type { AnySchema } from "./node.ts";
 import type { ValueFormat } from "./value-format.ts";
 
 /** Options of {@link topic}. */
@@ -21,24 +22,49 @@ export interface TopicDeclaration {
  * A sink: a topic of the log that the topology reads from, values as JSON of the schema, or in the format given. Exactly once: the log drops a batch whose
  * producer sequence it has seen. A record's timestamp there is its event time, but never beyond its load time: brokers refuse what lies in the future.
  */
-export function topic<V, I>(name: string, schema: RecordSchema<V, I>, options: TopicOptions<I> = {}): SinkSpec<I> {
-  const { key, format } = options;
-  const declaration: TopicDeclaration = Object.freeze({ schema, format });
+export function topic<V, I>(name: string, schema: RecordSchema<V, I>, options?: TopicOptions<I>): SinkSpec<I>;
+/** The same by a serde; a null value is written as null, a tombstone. */
+export function topic<T>(name: string, serde: Serde<T>, options?: Pick<TopicOptions<T | null>, "key">): SinkSpec<T | null>;
+export function topic(name: string, form: AnySchema | Serde<unknown>, options: TopicOptions<never> = {}): SinkSpec<never> {
+  return "columns" in form ? schemaTopic(name, form, options as TopicOptions<unknown>) : serdeTopic(name, form, options as TopicOptions<unknown>);
+}
+
+type Write = (value: unknown) => Uint8Array | string | null;
+
+function topicSpec(name: string, summary: string, declaration: unknown, { key }: TopicOptions<unknown>, compile: () => Write): SinkSpec<unknown> {
   return Object.freeze({
     kind: "sink",
     connector: "log",
     target: name,
     guarantee: Object.freeze({ level: "exactly-once", by: "the log drops a producer sequence it has seen" } as const),
-    summary: `topic ${name}, ${schema.name} as ${format?.name ?? "JSON"}`,
+    summary,
     rebuildable: "no",
     dependents: Object.freeze([]),
     problems: Object.freeze([]),
     declaration,
-    encoder: (): RowEncoder<I> => {
-      const encode = format === undefined ? compileJsonEncoder(schema) : format.encoder(schema, name);
+    encoder: (): RowEncoder<unknown> => {
+      const write = compile();
       // One device with a wrong clock must not stop the topology: Kafka refuses a whole batch for a record that is an hour ahead, or from before 1970.
-      return (writer: ByteWriter, value: I, { loadTime }, recordKey, timestamp) =>
-        writeFrame(writer, { key: key === undefined ? recordKey : key(value), value: encode(value), timestamp: Math.max(0, Math.min(timestamp, loadTime)) });
+      return (writer: ByteWriter, value, { loadTime }, recordKey, timestamp, headers) =>
+        writeFrame(writer, { key: key === undefined ? recordKey : key(value), value: write(value), timestamp: Math.max(0, Math.min(timestamp, loadTime)), headers });
     },
   });
+}
+
+function serdeTopic(name: string, serde: Serde<unknown>, options: TopicOptions<unknown>): SinkSpec<unknown> {
+  return topicSpec(name, `topic ${name}, ${serde.name}`, undefined, options, () => {
+    const scratch = new ByteWriter(256);
+    return (value) => {
+      if (value === null || value === undefined) return null;
+      scratch.reset();
+      serde.encode(scratch, value);
+      return scratch.buffer.subarray(0, scratch.position);
+    };
+  });
+}
+
+function schemaTopic(name: string, schema: AnySchema, options: TopicOptions<unknown>): SinkSpec<unknown> {
+  const { format } = options;
+  const declaration: TopicDeclaration = Object.freeze({ schema, format });
+  return topicSpec(name, `topic ${name}, ${schema.name} as ${format?.name ?? "JSON"}`, declaration, options, () => (format === undefined ? compileJsonEncoder(schema) : format.encoder(schema, name)));
 }

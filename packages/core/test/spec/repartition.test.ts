@@ -70,7 +70,7 @@ t.test("values, event times and load times go through unchanged, before the next
   const seen: unknown[] = [];
   const loads: number[] = [];
   const spec = collect<unknown>("out");
-  const withLoadTime: typeof spec = { ...spec, encoder: () => { const encode = spec.encoder(); return (writer, value, meta, key, timestamp) => { loads.push(meta.loadTime); encode(writer, value, meta, key, timestamp); }; } };
+  const withLoadTime: typeof spec = { ...spec, encoder: () => { const encode = spec.encoder(); return (writer, value, meta, key, timestamp, headers) => { loads.push(meta.loadTime); encode(writer, value, meta, key, timestamp, headers); }; } };
   const driver = testDriver(
     defineTopology("x", (b) => {
       b.source("in")

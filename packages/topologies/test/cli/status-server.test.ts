@@ -13,7 +13,7 @@ const STATUS: InstanceStatus = {
   version: 1,
   startedAt: 1_767_225_600_000,
   tasks: [{ id: "readings_0", inputs: [{ topic: "iot.readings", partition: 0, position: 10, committed: 10, end: 15, lag: 5 }], commitNumber: 3, streamTime: 1_767_225_600_500, rebuilding: false }],
-  counters: { read: 10, deduplicated: 2, filtered: 0, skipped: 0, late: 1, written: { readings: 7 }, deadLetters: { CAST_FAILED: 1 }, commits: 3 },
+  counters: { read: 10, deduplicated: 2, filtered: 0, skipped: 0, dropped: {}, late: 1, written: { readings: 7 }, deadLetters: { CAST_FAILED: 1 }, commits: 3 },
   outbox: [{ target: "readings", batches: 1, bytes: 99, delivered: 4, uncertain: 1, lastError: null }],
   windowsOpen: 6,
   failure: null,

@@ -106,5 +106,5 @@ function emit<S>(context: TaskContext, node: AggregateNode, accumulation: Accumu
   accumulation.fill(row, state.total);
   row["updates"] = state.updates;
   enter(context, origin);
-  next({ key: node.groupBy.map((field) => String(sample[field])).join("|"), value: row, timestamp: state.timestamp });
+  next({ key: node.groupBy.map((field) => String(sample[field])).join("|"), value: row, timestamp: state.timestamp, headers: origin.headers });
 }

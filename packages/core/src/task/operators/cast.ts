@@ -42,8 +42,8 @@ export function castLink(context: TaskContext, node: CastNode, step: string, nex
     if (timeOf !== undefined) {
       const timestamp = timeOf(value);
       if (timestamp === undefined) return refuse("CAST_FAILED", `${timestampField} is no event time: neither epoch milliseconds nor a Date`, timestampField as string);
-      return next({ key: record.key, value, timestamp });
+      return next({ key: record.key, value, timestamp, headers: record.headers });
     }
-    next({ key: record.key, value, timestamp: timestampField === undefined ? record.timestamp : value[timestampField] });
+    next({ key: record.key, value, timestamp: timestampField === undefined ? record.timestamp : value[timestampField], headers: record.headers });
   };
 }

@@ -28,6 +28,6 @@ export function repartitionedLink(form: RepartitionForm, next: Link): Link {
   const decode = compileRepartitionDecoder(form);
   return (record) => {
     const { value, timestamp } = decode(record.value as Buffer | null);
-    next({ key: record.key, value, timestamp });
+    next({ key: record.key, value, timestamp, headers: record.headers });
   };
 }

@@ -1,4 +1,4 @@
-import type { BranchNode, FilterNode, FlatMapNode, MapNode, PeekNode, RekeyNode } from "../../topology/index.ts";
+import type { BranchNode, FilterNode, FlatMapNode, FlatMapRecordNode, KeyValue, MapNode, MapRecordNode, PeekNode, RekeyNode } from "../../topology/index.ts";
 import type { TaskContext } from "../context.ts";
 import type { Link } from "../link.ts";
 import { compileRefuse, messageOf } from "../refuse.ts";
@@ -30,7 +30,7 @@ export function mapLink(context: TaskContext, node: MapNode, step: string, next:
     } catch (cause) {
       return refuse("STEP_FAILED", messageOf(cause), "", cause);
     }
-    next({ key: record.key, value, timestamp: record.timestamp });
+    next({ key: record.key, value, timestamp: record.timestamp, headers: record.headers });
   };
 }
 
@@ -45,7 +45,7 @@ export function flatMapLink(context: TaskContext, node: FlatMapNode, step: strin
     } catch (cause) {
       return refuse("STEP_FAILED", messageOf(cause), "", cause);
     }
-    for (const value of values) next({ key: record.key, value, timestamp: record.timestamp });
+    for (const value of values) next({ key: record.key, value, timestamp: record.timestamp, headers: record.headers });
   };
 }
 
@@ -72,7 +72,7 @@ export function rekeyLink(context: TaskContext, node: RekeyNode, step: string, n
     } catch (cause) {
       return refuse("STEP_FAILED", messageOf(cause), "", cause);
     }
-    next({ key: newKey, value: record.value, timestamp: record.timestamp });
+    next({ key: newKey, value: record.value, timestamp: record.timestamp, headers: record.headers });
   };
 }
 
@@ -91,5 +91,33 @@ export function branchLink(context: TaskContext, node: BranchNode, step: string,
     // An arm that nothing reads is a filter.
     if (link === undefined) context.counters.filtered++;
     else link(record);
+  };
+}
+
+export function mapRecordLink(context: TaskContext, node: MapRecordNode, step: string, next: Link): Link {
+  const refuse = compileRefuse(context, step, node.onError);
+  const { map } = node;
+  return (record) => {
+    let made: KeyValue<unknown>;
+    try {
+      made = map(record);
+    } catch (cause) {
+      return refuse("STEP_FAILED", messageOf(cause), "", cause);
+    }
+    next({ key: made.key, value: made.value, timestamp: made.timestamp ?? record.timestamp, headers: made.headers ?? record.headers });
+  };
+}
+
+export function flatMapRecordLink(context: TaskContext, node: FlatMapRecordNode, step: string, next: Link): Link {
+  const refuse = compileRefuse(context, step, node.onError);
+  const { map } = node;
+  return (record) => {
+    let made: KeyValue<unknown>[];
+    try {
+      made = [...map(record)];
+    } catch (cause) {
+      return refuse("STEP_FAILED", messageOf(cause), "", cause);
+    }
+    for (const { key, value, timestamp, headers } of made) next({ key, value, timestamp: timestamp ?? record.timestamp, headers: headers ?? record.headers });
   };
 }

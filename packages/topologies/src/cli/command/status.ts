@@ -66,6 +66,7 @@ function table(found: InstanceStatus, instance: { readonly pid: number; readonly
     ["status", instance.statusUrl],
     ...(cluster === undefined ? [] : clusterRows(cluster)),
     ["records", `read ${counters.read}, repeats ${counters.deduplicated}, filtered ${counters.filtered}, skipped ${counters.skipped}, late ${counters.late}`],
+    ["dropped", list(counters.dropped)],
     ["rows", list(counters.written)],
     ["dead letters", list(counters.deadLetters)],
     ["windows", `${found.windowsOpen} in memory`],

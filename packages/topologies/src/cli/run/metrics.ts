@@ -21,7 +21,7 @@ const ofCluster = (value: number | undefined): Sample[] => (value === undefined 
 const METRICS: readonly MetricSpec[] = [
   { name: "process_records_total", help: "Records processed.", type: "counter", labels: [], read: ({ counters }) => [[{}, counters.read]] },
   { name: "commit_total", help: "Commits.", type: "counter", labels: [], read: ({ counters }) => [[{}, counters.commits]] },
-  { name: "dropped_records_total", help: "Records skipped by a step's error policy.", type: "counter", labels: [], read: ({ counters }) => [[{}, counters.skipped]] },
+  { name: "dropped_records_total", help: "Records that a step skipped, by reason: its error policy (skipped), or its own rule.", type: "counter", labels: ["reason"], read: ({ counters }) => counts("reason", { skipped: counters.skipped, ...counters.dropped }) },
   { name: "late_records_total", help: "Records that came after their window's grace.", type: "counter", labels: [], read: ({ counters }) => [[{}, counters.late]] },
   { name: "filtered_records_total", help: "Records that a filter held back.", type: "counter", labels: [], read: ({ counters }) => [[{}, counters.filtered]] },
   { name: "dedup_hits_total", help: "Repeats dropped.", type: "counter", labels: [], read: ({ counters }) => [[{}, counters.deduplicated]] },

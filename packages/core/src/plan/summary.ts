@@ -1,0 +1,54 @@
+import type { CastForm, TopologyNode } from "../topology/index.ts";
+
+/** A length of time for people: `2 d`, `1 h`, `250 ms`. */
+export function duration(ms: number): string {
+  if (ms === Number.POSITIVE_INFINITY) return "unbounded";
+  for (const [unit, size] of [["d", 86_400_000], ["h", 3_600_000], ["min", 60_000], ["s", 1_000]] as const) {
+    if (ms >= size && ms % size === 0) return `${ms / size} ${unit}`;
+  }
+  return `${ms} ms`;
+}
+
+function castText(reads: CastForm): string {
+  if (reads.kind === "standard") return `cast by a schema of ${reads.schema["~standard"].vendor}`;
+  return `cast to ${reads.schema.name}${reads.format === undefined ? "" : ` from ${reads.format.name}`}`;
+}
+
+/** One line on what a step does. */
+export function summary(node: TopologyNode): string {
+  switch (node.kind) {
+    case "source":
+      return node.repartition === undefined ? `source ${node.topics.join(", ")}` : `repartitioned, topic ${node.topics.join(", ")}`;
+    case "repartition":
+      return `repartition by ${node.fields === undefined ? "a function" : node.fields.join(", ")}${node.partitions === undefined ? "" : ` over ${node.partitions} partitions`} in topic ${node.topic}`;
+    case "cast":
+      return `${castText(node.reads)}${node.timestampField === undefined ? "" : `, event time ${node.timestampField}`}${node.partitionedBy === undefined ? "" : `, partitioned by ${node.partitionedBy}`}`;
+    case "branch":
+      return `branch ${node.arms.map((arm) => arm.name).join(", ")}, rest`;
+    case "arm":
+      return `arm ${node.index + 1}`;
+    case "dedup": {
+      const by = node.fields === undefined ? "a function" : node.fields.join(", ");
+      const form = node.sequenceField === undefined ? "" : `, sequence ${node.sequenceField} as ranges`;
+      return `dedup by ${by}${form}, ${node.withinMs === undefined ? "unbounded" : `within ${duration(node.withinMs)}`}; store ${node.name}`;
+    }
+    case "aggregate": {
+      const window = node.window === undefined ? "" : `, tumbling ${duration(node.window.sizeMs)}, grace ${duration(node.window.graceMs)}`;
+      const columns = node.aggregation.kind === "reduce" ? "reduce" : Object.entries(node.aggregation.columns).map(([name, column]) => `${name} = ${column.kind}(${column.field ?? ""})`).join(", ");
+      return `group by ${node.groupBy.join(", ")}${window}: ${columns}; store ${node.name}`;
+    }
+    case "decode":
+      return `decode ${node.serde.name}`;
+    case "table":
+      return `table, ${node.serde.name}; store ${node.name}`;
+    case "table-filter":
+    case "table-map":
+      return `${node.kind === "table-map" ? "map values" : "filter"} of a table${node.serde === undefined ? "" : `, ${node.serde.name}; store ${node.name}`}`;
+    case "keyed-aggregate":
+      return `${node.aggregation.kind} a key, ${node.serde.name}; store ${node.name}`;
+    case "sink":
+      return `sink ${node.spec.summary} [${node.spec.guarantee.level}: ${node.spec.guarantee.by}]`;
+    default:
+      return node.kind;
+  }
+}

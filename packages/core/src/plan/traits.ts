@@ -1,0 +1,43 @@
+import type { TopologyNode } from "../topology/index.ts";
+
+/** What the plan must know of a kind of step. */
+export interface NodeTraits {
+  /** Whether records leave with the key with which they came. */
+  readonly key: "keeps" | "changes";
+  /** By what its state is kept: by fields of the value, or by the record's key; then equal keys must be in one task. */
+  readonly state: "none" | "fields" | "key";
+  /** When its rows leave: with the record that makes them, at commits, or by the clock. Only the first are the same rows again when the input is read again. */
+  readonly emits: "record" | "commit" | "clock";
+}
+
+const STATELESS: NodeTraits = { key: "keeps", state: "none", emits: "record" };
+const REKEYED: NodeTraits = { key: "changes", state: "none", emits: "record" };
+const KEYED: NodeTraits = { key: "keeps", state: "key", emits: "record" };
+
+/** The traits of each kind of step. */
+export const NODE_TRAITS: { readonly [K in TopologyNode["kind"]]: NodeTraits } = {
+  source: STATELESS,
+  cast: STATELESS,
+  decode: STATELESS,
+  filter: STATELESS,
+  map: STATELESS,
+  flatMap: STATELESS,
+  peek: STATELESS,
+  merge: STATELESS,
+  branch: STATELESS,
+  arm: STATELESS,
+  late: STATELESS,
+  sink: STATELESS,
+  "to-stream": STATELESS,
+  "dead-letter": STATELESS,
+  rekey: REKEYED,
+  "map-record": REKEYED,
+  "flat-map-record": REKEYED,
+  repartition: REKEYED,
+  dedup: { key: "keeps", state: "fields", emits: "record" },
+  aggregate: { key: "changes", state: "fields", emits: "commit" },
+  table: KEYED,
+  "table-filter": KEYED,
+  "table-map": KEYED,
+  "keyed-aggregate": KEYED,
+};

@@ -1,0 +1,42 @@
+/** Aggregates a key without windows: each record makes a change of a table, forwarded at once. Semantics of null keys, null values, null totals and timestamps are Kafka Streams'. */
+import { TopologyError } from "../../model/index.ts";
+import type { KeyedAggregateNode } from "../../topology/index.ts";
+import { drop, type TaskContext } from "../context.ts";
+import { keyText } from "../key-text.ts";
+import type { Link } from "../link.ts";
+import { compileRefuse, messageOf } from "../refuse.ts";
+import { openTable } from "./table.ts";
+
+/** Freezes a total, so that a function that changes it in place throws instead of falsifying what is stored. Only plain objects and arrays can be frozen for sure. */
+export function frozen<T>(total: T): T {
+  if (typeof total !== "object" || total === null) return total;
+  const prototype: unknown = Object.getPrototypeOf(total);
+  return prototype === Object.prototype || prototype === Array.prototype ? Object.freeze(total) : total;
+}
+
+export function keyedAggregateLink(context: TaskContext, node: KeyedAggregateNode, next: Link): Link {
+  const refuse = compileRefuse(context, node.name, node.onError);
+  const table = openTable(context, node.name, node.serde);
+  context.getters.set(node.id, (key) => table.get(key));
+  const { init, add } = node.aggregation;
+  return (record) => {
+    const key = keyText(record.key);
+    if (key === null) return drop(context, "null-key");
+    const value: unknown = record.value;
+    if (value === null || value === undefined) return drop(context, "null-value");
+    const entry = table.get(key);
+    let total: unknown;
+    try {
+      if (entry === undefined && init === undefined) total = value;
+      else total = add(frozen(entry === undefined ? init?.() : entry.value), value, key) ?? null;
+    } catch (cause) {
+      // Damage in the store is not the record's fault.
+      if (cause instanceof TopologyError) throw cause;
+      return refuse("STEP_FAILED", messageOf(cause), "", cause);
+    }
+    const timestamp = entry === undefined ? record.timestamp : Math.max(entry.timestamp, record.timestamp);
+    if (total === null) table.delete(key);
+    else table.put(key, { value: frozen(total), timestamp });
+    next({ key, value: total, old: entry?.value ?? null, timestamp, headers: record.headers });
+  };
+}
