@@ -7,7 +7,7 @@ import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import type { Measurement } from "./measure.ts";
+import type { Measurement } from "./measurement.ts";
 
 const SUITES = ["control", "keys", "ranges", "clickhouse"];
 const RATIO_LEAST = 0.7;

@@ -3,9 +3,9 @@
  *
  *   stored value := payload | crc32(key, payload) u32
  */
-import { crc32 } from "node:zlib";
 import { type ByteWriter, TopologyError } from "../model/index.ts";
 import type { StateBackend, StateBatch } from "./backend.ts";
+import { crc32 } from "./crc32.ts";
 
 const CRC_BYTES = 4;
 
@@ -14,14 +14,13 @@ const CRC_BYTES = 4;
  * and the CRC runs over one piece.
  */
 export function putSealed(batch: StateBatch, scratch: ByteWriter, keyEnd: number): void {
-  scratch.u32(crc32(scratch.buffer.subarray(0, scratch.position)));
-  batch.put(scratch.buffer.subarray(0, keyEnd), scratch.buffer.subarray(keyEnd, scratch.position));
+  scratch.u32(crc32(scratch.buffer, 0, scratch.position));
+  batch.put(scratch.view(0, keyEnd), scratch.view(keyEnd, scratch.position));
 }
 
 /** Text without a length, in UTF-8: how keys are written. */
 export function writeKeyText(writer: ByteWriter, text: string): void {
-  writer.ensure(text.length * 3);
-  writer.position += writer.buffer.utf8Write(text, writer.position);
+  writer.utf8(text);
 }
 
 /** Begins an entry in an empty scratch writer with a store's key; tells where the key ends. */
@@ -36,7 +35,7 @@ export function beginEntry(scratch: ByteWriter, prefix: string, key: string): nu
 export function readEntry(backend: StateBackend, scratch: ByteWriter, prefix: string, key: string, place: string): Buffer | undefined {
   // The end first: a key that is longer than the scratch makes it take another buffer.
   const keyEnd = beginEntry(scratch, prefix, key);
-  const keyBytes = scratch.buffer.subarray(0, keyEnd);
+  const keyBytes = scratch.view(0, keyEnd);
   const stored = backend.getSync(keyBytes);
   return stored === undefined ? undefined : openSealed(keyBytes, stored, place);
 }
@@ -61,7 +60,7 @@ export function sealedValue(key: Uint8Array, payload: Uint8Array): Buffer {
 /** The same without a copy: the last four bytes of `stored` are room for the CRC. Gives `stored` back. */
 export function sealValueInPlace(key: Uint8Array, stored: Buffer): Buffer {
   const end = stored.length - CRC_BYTES;
-  stored.writeUInt32LE(crc32(stored.subarray(0, end), crc32(key)), end);
+  stored.writeUInt32LE(crc32(stored, 0, end, keyCrc(key)), end);
   return stored;
 }
 
@@ -69,6 +68,9 @@ export function sealValueInPlace(key: Uint8Array, stored: Buffer): Buffer {
 export function openValue(key: Uint8Array, stored: Buffer): Buffer | undefined {
   const end = stored.length - CRC_BYTES;
   if (end < 0) return undefined;
-  const payload = stored.subarray(0, end);
-  return crc32(payload, crc32(key)) === stored.readUInt32LE(end) ? payload : undefined;
+  return crc32(stored, 0, end, keyCrc(key)) === stored.readUInt32LE(end) ? stored.subarray(0, end) : undefined;
+}
+
+function keyCrc(key: Uint8Array): number {
+  return crc32(key, 0, key.length);
 }

@@ -8,7 +8,8 @@ import type { SinkBuffer } from "./sink-buffer.ts";
 /** A store as the commit sees it. */
 export interface TaskTable {
   flush(batch: StateBatch): void;
-  committed(): void;
+  /** The flushed batch is durable. */
+  committed(): Promise<void> | undefined | void;
 }
 
 /** A row of a table. */

@@ -150,8 +150,8 @@ export class Task {
   /** The batch of the last `flushState` is durable. Forgets windows that are closed by the stream time that was committed with it. */
   async committed(): Promise<void> {
     const { tables, windows } = this.#context;
-    for (const table of tables) table.committed();
+    const walks = tables.map((table) => table.committed());
     for (const { table } of windows) table.committed();
-    await Promise.all(windows.map(({ table }, index) => table.expire(this.#expireTo[index] ?? Number.NEGATIVE_INFINITY)));
+    await Promise.all([...walks, ...windows.map(({ table }, index) => table.expire(this.#expireTo[index] ?? Number.NEGATIVE_INFINITY))]);
   }
 }

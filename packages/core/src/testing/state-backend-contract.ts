@@ -84,16 +84,42 @@ function storeContract(test: RunTest, open: OpenBackend): void {
 
   void test("a presence store adds each key once, over commits and caches of any size", async (t) => {
     const backend = await open("presence");
+    const write = (writer: ByteWriter, n: number): void => writer.utf8(`k${n}`);
     let table = new PresenceTable(backend, "seen", options());
     for (let round = 0; round < 3; round++) {
-      const added = Array.from({ length: 30 }, (_, n) => table.add(`k${n}`)).filter(Boolean).length;
+      const added = Array.from({ length: 30 }, (_, n) => table.add(write, n)).filter(Boolean).length;
       t.equal(added, round === 0 ? 30 : 0);
       const batch = backend.newBatch();
       table.flush(batch);
       await backend.write(batch, { sync: true });
-      table.committed();
+      await table.committed();
       if (round === 1) table = new PresenceTable(backend, "seen", options());
     }
+    await backend.close();
+  });
+
+  void test("a presence store that is opened on stored keys knows them before and after its walk over them", async (t) => {
+    const backend = await open("walk");
+    const write = (writer: ByteWriter, n: number): void => writer.utf8(`k${n}`);
+    const commit = async (table: PresenceTable): Promise<void> => {
+      const batch = backend.newBatch();
+      table.flush(batch);
+      await backend.write(batch, { sync: true });
+      await table.committed();
+    };
+    const first = new PresenceTable(backend, "seen", options());
+    for (let n = 0; n < 3_000; n++) first.add(write, n);
+    await commit(first);
+    const table = new PresenceTable(backend, "seen", options());
+    t.equal(table.isWalked, false);
+    t.equal(table.add(write, 2_999), false, "asks the backend");
+    t.ok(table.add(write, 3_000));
+    await commit(table);
+    t.equal(table.isWalked, false, "a commit walks over a bounded part");
+    for (let rounds = 0; rounds < 10 && !table.isWalked; rounds++) await commit(table);
+    t.ok(table.isWalked);
+    t.equal(Array.from({ length: 3_001 }, (_, n) => table.add(write, n)).filter(Boolean).length, 0, "no key is taken for new");
+    t.ok(table.add(write, 3_001));
     await backend.close();
   });
 

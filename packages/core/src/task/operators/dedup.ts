@@ -1,7 +1,7 @@
 /** Dedup in three forms: a key an identity, a key an identity and a stretch of time, ranges of sequence numbers. The first in the log stands. */
 import { TopologyError } from "../../model/index.ts";
 import { integerCodec } from "../../state/codec.ts";
-import { PresenceTable } from "../../state/presence-table.ts";
+import { PresenceTable, type WriteKey } from "../../state/presence-table.ts";
 import { PAGE_SIZE, SequencePage, sequencePageCodec } from "../../state/sequence-page.ts";
 import { StateTable } from "../../state/table.ts";
 import { WindowTable } from "../../state/window-table.ts";
@@ -9,7 +9,7 @@ import type { DedupNode } from "../../topology/index.ts";
 import { advanceStreamTime, type TaskContext } from "../context.ts";
 import type { AnyRecord, Link } from "../link.ts";
 import { compileRefuse, messageOf, type Refuse } from "../refuse.ts";
-import { compileScalarKey } from "../scalar-key.ts";
+import { compileScalarKey, compileScalarKeyWriter } from "../scalar-key.ts";
 
 /** Whether the record is the first of its identity, or too late to tell. Throws where the identity cannot be told. */
 type Judge = (record: AnyRecord) => "first" | "repeat" | "late";
@@ -21,11 +21,18 @@ function compileIdentity(node: DedupNode): (record: AnyRecord) => string {
   return (record) => key(record.value);
 }
 
+/** The same identity as bytes. */
+function compileIdentityWriter({ identity, fields }: DedupNode): WriteKey<AnyRecord> {
+  if (identity !== undefined) return (writer, record) => writer.utf8(identity(record.value, record));
+  const write = compileScalarKeyWriter(fields ?? []);
+  return (writer, record) => write(writer, record.value);
+}
+
 function unbounded(context: TaskContext, node: DedupNode): Judge {
-  const identity = compileIdentity(node);
-  const table = new PresenceTable(context.backend, node.name, { entriesMax: context.cacheEntriesMax, scratch: context.scratch });
+  const write = compileIdentityWriter(node);
+  const table = new PresenceTable(context.backend, node.name, { entriesMax: context.cacheEntriesMax });
   context.tables.push(table);
-  return (record) => (table.add(identity(record)) ? "first" : "repeat");
+  return (record) => (table.add(write, record) ? "first" : "repeat");
 }
 
 const BIGINT_PAGE = BigInt(PAGE_SIZE);
