@@ -3,8 +3,10 @@
  * takes the best of so many runs a suite, because another process on the machine can only slow one down, `--update` writes
  * baseline.json, `--check` fails where a suite's ratio to the control falls below 0.7 of the baseline's: ratios of one run, so machines may differ.
  */
-import { spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { Measurement } from "./measurement.ts";
@@ -15,8 +17,12 @@ const here = (name: string): string => fileURLToPath(new URL(name, import.meta.u
 
 const { values } = parseArgs({ options: { records: { type: "string", default: "1000000" }, runs: { type: "string", default: "1" }, update: { type: "boolean", default: false }, check: { type: "boolean", default: false } } });
 
+const dir = mkdtempSync(join(tmpdir(), "iot-topology-bench-log-"));
+process.on("exit", () => rmSync(dir, { recursive: true, force: true }));
+execFileSync(process.execPath, ["--conditions=@iot-topology/source", here("./sensor-log.ts"), dir, values.records], { stdio: "inherit" });
+
 function measure(suite: string): Measurement {
-  const child = spawnSync(process.execPath, ["--conditions=@iot-topology/source", here("./measure.ts"), suite, values.records], { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawnSync(process.execPath, ["--conditions=@iot-topology/source", here("./measure.ts"), suite, dir, values.records], { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
   if (child.status !== 0) throw new Error(`suite ${suite} ended with ${child.status ?? child.signal}`);
   return JSON.parse(child.stdout.trim().split("\n").at(-1) ?? "") as Measurement;
 }

@@ -42,7 +42,7 @@ function holds({ words, blockMask }: Layer, block: number, bits: number): boolea
 
 export class KeyFilter {
   readonly #bytesMax: number;
-  #layers: Layer[] = [layer(FIRST_BLOCKS)];
+  readonly #layers: Layer[] = [layer(FIRST_BLOCKS)];
   #last: Layer = this.#layers[0] as Layer;
 
   /** `bytesMax` bounds its memory, to within the factor by which it grows; 32 MiB (20 million keys) when absent. */

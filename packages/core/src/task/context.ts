@@ -9,7 +9,7 @@ import type { SinkBuffer } from "./sink-buffer.ts";
 export interface TaskTable {
   flush(batch: StateBatch): void;
   /** The flushed batch is durable. */
-  committed(): Promise<void> | undefined | void;
+  committed(): Promise<void> | void;
 }
 
 /** A row of a table. */
