@@ -27,7 +27,7 @@ async function prepareSinks(topology: Topology): Promise<void> {
     if (node.kind !== "sink" || node.spec.connector !== "log") continue;
     const declaration = node.spec.declaration as TopicDeclaration | undefined;
     const binding: FormatBinding | undefined = bindingOf(declaration?.format);
-    if (binding !== undefined && declaration !== undefined) await binding.prepareSink(declaration.schema, node.spec.target);
+    if (binding !== undefined && declaration?.schema !== undefined) await binding.prepareSink(declaration.schema, node.spec.target);
   }
 }
 

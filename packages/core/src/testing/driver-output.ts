@@ -34,7 +34,8 @@ const NO_HEADERS: readonly Header[] = Object.freeze([]);
 
 /** How a topic's values are read back: by its declaration where it has one that can be read, as JSON where it has a schema alone. */
 function topicReader({ declaration }: SinkSpec<never>): (bytes: Buffer) => unknown {
-  const { format } = (declaration ?? {}) as Partial<TopicDeclaration>;
+  const { format, serde } = (declaration ?? {}) as Partial<TopicDeclaration>;
+  if (serde !== undefined) return (bytes) => serde.decode(bytes);
   return format === undefined ? (bytes) => JSON.parse(bytes.toString("utf8")) as unknown : (bytes) => bytes;
 }
 

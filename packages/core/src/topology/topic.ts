@@ -14,8 +14,10 @@ export interface TopicOptions<V> {
 
 /** What a topic's spec keeps for those who prepare formats before a run. */
 export interface TopicDeclaration {
-  readonly schema: RecordSchema;
+  /** Undefined where a serde writes the values. */
+  readonly schema: RecordSchema | undefined;
   readonly format: ValueFormat | undefined;
+  readonly serde: Serde<unknown> | undefined;
 }
 
 /**
@@ -52,7 +54,8 @@ function topicSpec(name: string, summary: string, declaration: unknown, { key }:
 }
 
 function serdeTopic(name: string, serde: Serde<unknown>, options: TopicOptions<unknown>): SinkSpec<unknown> {
-  return topicSpec(name, `topic ${name}, ${serde.name}`, undefined, options, () => {
+  const declaration: TopicDeclaration = Object.freeze({ schema: undefined, format: undefined, serde });
+  return topicSpec(name, `topic ${name}, ${serde.name}`, declaration, options, () => {
     const scratch = new ByteWriter(256);
     return (value) => {
       if (value === null || value === undefined) return null;
@@ -65,6 +68,6 @@ function serdeTopic(name: string, serde: Serde<unknown>, options: TopicOptions<u
 
 function schemaTopic(name: string, schema: AnySchema, options: TopicOptions<unknown>): SinkSpec<unknown> {
   const { format } = options;
-  const declaration: TopicDeclaration = Object.freeze({ schema, format });
+  const declaration: TopicDeclaration = Object.freeze({ schema, format, serde: undefined });
   return topicSpec(name, `topic ${name}, ${schema.name} as ${format?.name ?? "JSON"}`, declaration, options, () => (format === undefined ? compileJsonEncoder(schema) : format.encoder(schema, name)));
 }
