@@ -27,6 +27,17 @@ function checkErrors() {
   return codes.length;
 }
 
+/** The rules of warnings and their headings. */
+function checkWarnings() {
+  const table = /WARNING_RULES = \{([\s\S]*?)\n\} as const/.exec(read("packages/core/src/model/warning.ts"));
+  if (table === null) throw new Error("packages/core/src/model/warning.ts holds no table WARNING_RULES");
+  const rules = [...table[1].matchAll(/^ {2}([A-Z][A-Z0-9_]*):/gm)].map((match) => match[1]);
+  const headings = [...read("docs/warnings.md").matchAll(/^### ([A-Z][A-Z0-9_]+)$/gm)].map((match) => match[1]);
+  for (const rule of rules) if (!headings.includes(rule)) problems.push(`docs/warnings.md: no heading for ${rule}`);
+  for (const rule of headings) if (!rules.includes(rule)) problems.push(`docs/warnings.md: ${rule} is in no table of rules`);
+  return rules.length;
+}
+
 const withoutCode = (text) => text.replace(/^(```|~~~)[\s\S]*?^\1/gm, "").replace(/`[^`\n]*`/g, "");
 
 /** A heading's anchor as GitHub makes it. */
@@ -72,6 +83,7 @@ function checkScripts() {
 }
 
 const codes = checkErrors();
+const rules = checkWarnings();
 const links = checkLinks();
 checkScripts();
-conclude("docs", problems, `${codes} error codes, ${links} links`);
+conclude("docs", problems, `${codes} error codes, ${rules} warnings, ${links} links`);

@@ -109,6 +109,6 @@ function expression(problems: string[], what: string, text: string | null, allow
   if (text === null) return;
   if (!EXPRESSION.test(text)) return void problems.push(`${what}: ${JSON.stringify(text)} is no plain expression`);
   for (const match of text.matchAll(/[A-Za-z_]\w*/g)) {
-    if (types.has(match[0]) && !allowed.has(match[0])) problems.push(`${what}: ${match[0]} is not part of orderBy, so rows with equal keys could stay apart`);
+    if (types.has(match[0]) && !allowed.has(match[0])) problems.push(`${what}: ${match[0]} is not part of orderBy, so rows with equal keys could stay apart for ever: add it to orderBy, or partition by what orderBy holds`);
   }
 }

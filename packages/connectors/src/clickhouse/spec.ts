@@ -10,6 +10,7 @@ import {
 } from "@iot-topology/core";
 import type { ColumnDeclaration, HistoryDeclaration, HistoryOptions, UpsertDeclaration, UpsertOptions, WindowDeclaration } from "./declaration.ts";
 import { dependents, historyProblems, upsertProblems } from "./problem.ts";
+import { historyWarnings, upsertWarnings } from "./warning.ts";
 
 /** The name under which topologies find this connector. */
 export const CONNECTOR_NAME = "clickhouse";
@@ -144,6 +145,7 @@ export function upsert<Out, In>(name: string, schema: RecordSchema<Out, In>, opt
       return (writer, value) => encode(writer, value);
     },
     problems: Object.freeze(upsertProblems(declaration)),
+    warnings: (rows) => upsertWarnings(declaration, rows),
     rebuildable: "by-key",
     declaration,
   } satisfies SinkSpec<In>);
@@ -159,6 +161,7 @@ function historySpec<In>(declaration: HistoryDeclaration, encoder: () => RowEnco
     dependents: Object.freeze(dependents(declaration)),
     encoder,
     problems: Object.freeze(historyProblems(declaration)),
+    warnings: (rows) => historyWarnings(declaration, rows),
     rebuildable: "by-position",
     declaration,
   } satisfies SinkSpec<In>);

@@ -9,3 +9,4 @@ export * from "./id.ts";
 export * from "./partitioner.ts";
 export * from "./record.ts";
 export * from "./time.ts";
+export * from "./warning.ts";

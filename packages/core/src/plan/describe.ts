@@ -1,4 +1,5 @@
 import type { ErrorPolicy, TopologyNode } from "../topology/index.ts";
+import { warningsOf } from "./lint.ts";
 import { downstream, type Plan, stepName, type SubTopology } from "./plan.ts";
 import { summary } from "./summary.ts";
 import { NODE_TRAITS } from "./traits.ts";
@@ -56,8 +57,15 @@ function mermaidRepartitions({ subTopologies }: Plan): string[] {
   return subTopologies.flatMap((part, index) => part.repartitions.map(({ id, topic }) => `  s${index}n${id} ==> s${place(topic)}n${reader(topic)}`));
 }
 
-/** Draws a plan as indented text or as a Mermaid flowchart: every step, its state, its policy, and each sink's guarantee. */
+function warningLines(plan: Plan): string[] {
+  return warningsOf(plan).flatMap(({ rule, step, message, cure }) => [`warning ${rule} at ${step}: ${message}`, `  cure: ${cure}`]);
+}
+
+/** Draws a plan as indented text or as a Mermaid flowchart: every step, its state, its policy, each sink's guarantee, and what should be looked at. */
 export function describe(plan: Plan, format: "text" | "mermaid" = "text"): string {
-  if (format === "mermaid") return ["flowchart LR", ...plan.subTopologies.flatMap((part, place) => mermaidOf(plan, part, place)), ...mermaidRepartitions(plan)].join("\n");
-  return [`topology ${plan.topology.name}, version ${plan.topology.version}`, ...plan.subTopologies.flatMap((part) => textOf(plan, part))].join("\n");
+  const warnings = warningLines(plan);
+  if (format === "mermaid") {
+    return ["flowchart LR", ...plan.subTopologies.flatMap((part, place) => mermaidOf(plan, part, place)), ...mermaidRepartitions(plan), ...warnings.map((line) => `  %% ${line}`)].join("\n");
+  }
+  return [`topology ${plan.topology.name}, version ${plan.topology.version}`, ...plan.subTopologies.flatMap((part) => textOf(plan, part)), ...warnings].join("\n");
 }

@@ -1,4 +1,5 @@
 export { describe } from "./describe.ts";
+export { warningsOf } from "./lint.ts";
 export { type KnownPartitions, partitionsWanted } from "./internal-topics.ts";
 export { stepsBoundToOnePartition } from "./partitioning.ts";
 export type { InternalTopic, Plan, PlanError, SubTopology } from "./plan.ts";

@@ -9,6 +9,7 @@ export interface PlanError {
     | "NAME_REQUIRED"
     | "NAME_DUPLICATE"
     | "SOURCE_MISSING"
+    | "SOURCE_INVALID"
     | "TOPIC_DUPLICATE"
     | "FIELD_UNKNOWN"
     | "WINDOW_INVALID"

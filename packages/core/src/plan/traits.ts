@@ -8,11 +8,14 @@ export interface NodeTraits {
   readonly state: "none" | "fields" | "key";
   /** When its rows leave: with the record that makes them, at commits, or by the clock. Only the first are the same rows again when the input is read again. */
   readonly emits: "record" | "commit" | "clock";
+  /** What leaves: the values that came, other values, or rows of which a later one replaces an earlier one of its key. */
+  readonly rows: "same" | "changed" | "updates";
 }
 
-const STATELESS: NodeTraits = { key: "keeps", state: "none", emits: "record" };
-const REKEYED: NodeTraits = { key: "changes", state: "none", emits: "record" };
-const KEYED: NodeTraits = { key: "keeps", state: "key", emits: "record" };
+const STATELESS: NodeTraits = { key: "keeps", state: "none", emits: "record", rows: "same" };
+const REKEYED: NodeTraits = { key: "changes", state: "none", emits: "record", rows: "same" };
+const KEYED: NodeTraits = { key: "keeps", state: "key", emits: "record", rows: "updates" };
+const CHANGED = { rows: "changed" } as const;
 
 /** The traits of each kind of step. */
 export const NODE_TRAITS: { readonly [K in TopologyNode["kind"]]: NodeTraits } = {
@@ -20,8 +23,8 @@ export const NODE_TRAITS: { readonly [K in TopologyNode["kind"]]: NodeTraits } =
   cast: STATELESS,
   decode: STATELESS,
   filter: STATELESS,
-  map: STATELESS,
-  flatMap: STATELESS,
+  map: { ...STATELESS, ...CHANGED },
+  flatMap: { ...STATELESS, ...CHANGED },
   peek: STATELESS,
   merge: STATELESS,
   branch: STATELESS,
@@ -31,11 +34,11 @@ export const NODE_TRAITS: { readonly [K in TopologyNode["kind"]]: NodeTraits } =
   "to-stream": STATELESS,
   "dead-letter": STATELESS,
   rekey: REKEYED,
-  "map-record": REKEYED,
-  "flat-map-record": REKEYED,
+  "map-record": { ...REKEYED, ...CHANGED },
+  "flat-map-record": { ...REKEYED, ...CHANGED },
   repartition: REKEYED,
-  dedup: { key: "keeps", state: "fields", emits: "record" },
-  aggregate: { key: "changes", state: "fields", emits: "commit" },
+  dedup: { key: "keeps", state: "fields", emits: "record", rows: "same" },
+  aggregate: { key: "changes", state: "fields", emits: "commit", rows: "updates" },
   table: KEYED,
   "table-filter": KEYED,
   "table-map": KEYED,

@@ -44,6 +44,7 @@ function sourceProblems(topology: Topology): PlanError[] {
   if (sources.length === 0) problems.push(problem("SOURCE_MISSING", topology.name, "the topology has no source", 'begin with t.source("topic")'));
   const readers = new Map<string, string>();
   for (const source of sources) {
+    if (source.redeliveryMs !== undefined && !(source.redeliveryMs >= 0)) problems.push(problem("SOURCE_INVALID", stepName(source), `redelivery is ${source.redeliveryMs} ms`, "give a length of time, 0 where no record is ever sent again"));
     for (const topic of source.topics) {
       if (!isStableName(topic)) problems.push(problem("NAME_INVALID", stepName(source), `the topic name "${topic}" cannot be used`, "use letters, digits, '.', '_' and '-', at most 200"));
       const other = readers.get(topic);

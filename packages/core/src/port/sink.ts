@@ -1,4 +1,4 @@
-import type { ByteWriter, EpochMs, Header, RecordKey, RecordMeta } from "../model/index.ts";
+import type { ByteWriter, EpochMs, Header, PlanWarning, RecordKey, RecordMeta } from "../model/index.ts";
 import type { Logger } from "./logger.ts";
 
 /** What a sink promises, as `describe` prints it. */
@@ -10,6 +10,21 @@ export interface Guarantee {
 
 /** Writes one row of a sealed batch. Called once a record, so it allocates nothing. */
 export type RowEncoder<V> = (writer: ByteWriter, value: V, meta: RecordMeta, key: RecordKey, timestamp: EpochMs, headers: readonly Header[]) => void;
+
+/** What the plan knows of the rows that come to a sink. */
+export interface RowFacts {
+  /** Whether a record that its producer sends twice makes its rows twice: no dedup stands between a source and here. */
+  readonly mayRepeat: boolean;
+  /** Whether a row replaces an earlier one: the stream is of updates. */
+  readonly isUpdated: boolean;
+  /** The fields by which the rows of an aggregate are told apart, where they still stand as the aggregate made them. */
+  readonly group: readonly string[] | undefined;
+  /** The fields by which a dedup tells records apart, where they still stand as the cast made them. */
+  readonly identity: readonly string[] | undefined;
+}
+
+/** A warning of a sink's; the plan adds the step. */
+export type SinkWarning = Omit<PlanWarning, "step">;
 
 /**
  * Where a stream ends, as frozen data: the connector that serves it, the target, how rows are encoded.
@@ -35,6 +50,8 @@ export interface SinkSpec<in V> {
   readonly encoder: () => RowEncoder<V>;
   /** Errors in the declaration itself, reported by `validate`. */
   readonly problems: readonly string[];
+  /** What should be looked at, given the rows that come; shown by `describe`. None where absent. */
+  readonly warnings?: (rows: RowFacts) => readonly SinkWarning[];
   /** The connector's own declaration; opaque to the engine. */
   readonly declaration: unknown;
 }

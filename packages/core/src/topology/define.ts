@@ -1,3 +1,4 @@
+import type { DurationMs, WarningRule } from "../model/index.ts";
 import type { DeadLetter, DeadLetterStream } from "./dead-letter.ts";
 import { TopologyDraft } from "./draft.ts";
 import type { Topology } from "./node.ts";
@@ -9,12 +10,25 @@ import { Table, type TableOptions } from "./table.ts";
 export interface TopologyOptions {
   /** 1 by default. Part of every delivery token: raise it when a change makes other rows of the same input. */
   readonly version?: number;
+  /** Warnings that are known and meant, by the name of their step: `{ "hourly": ["STATE_UNBOUNDED"] }`. `describe` leaves them out. */
+  readonly accepts?: { readonly [step: string]: readonly WarningRule[] };
+}
+
+/** Options of a source. */
+export interface SourceOptions {
+  /** The topics joined by `+` unless given. */
+  readonly name?: string;
+  /**
+   * How long after the first time a producer may send a record again; 0 where it never does. Two minutes unless given, the default `delivery.timeout.ms` of Kafka's producers.
+   * Nothing is done with it but to warn of a dedup that forgets too soon, and of views that count repeats.
+   */
+  readonly redelivery?: DurationMs;
 }
 
 /** What the building function gets. */
 export interface TopologyBuilder {
   /** Reads one topic or several as one stream of raw records. */
-  source(topics: string | readonly [string, ...string[]], options?: { readonly name?: string }): RawStream;
+  source(topics: string | readonly [string, ...string[]], options?: SourceOptions): RawStream;
   /**
    * Reads a topic as a table: each record is the value of its key from now on, a null value deletes it.
    *
@@ -28,7 +42,7 @@ export interface TopologyBuilder {
 function builderOf(draft: TopologyDraft): TopologyBuilder {
   const source: TopologyBuilder["source"] = (topics, options) => {
     const list = typeof topics === "string" ? [topics] : topics;
-    return rawStream(draft, draft.add({ kind: "source", name: options?.name ?? list.join("+"), upstream: [], topics: Object.freeze([...list]), repartition: undefined }));
+    return rawStream(draft, draft.add({ kind: "source", name: options?.name ?? list.join("+"), upstream: [], topics: Object.freeze([...list]), redeliveryMs: options?.redelivery, repartition: undefined }));
   };
   return {
     source,
@@ -61,7 +75,7 @@ export function defineTopology(
     table: (owner, id) => new Table(owner, id),
   });
   build?.(builderOf(draft));
-  return Object.freeze({ kind: "topology", name, version: options.version ?? 1, nodes: draft.close() });
+  return Object.freeze({ kind: "topology", name, version: options.version ?? 1, nodes: draft.close(), accepts: Object.freeze({ ...options.accepts }) });
 }
 
 /** Whether a value is a topology, for loaders of users' files. */

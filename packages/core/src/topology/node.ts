@@ -2,7 +2,7 @@
  * A topology is frozen data: a list of nodes, each naming the nodes before it by their place in the list.
  * Functions of the user's stand in the nodes as they are; everything else can be printed.
  */
-import type { RecordKey, StreamRecord } from "../model/index.ts";
+import type { RecordKey, StreamRecord, WarningRule } from "../model/index.ts";
 import type { SinkSpec } from "../port/index.ts";
 import type { RecordSchema, StandardSchema } from "../schema/index.ts";
 import type { Aggregator } from "./aggregate.ts";
@@ -33,6 +33,8 @@ export type AnySchema = RecordSchema<AnyValue, AnyValue>;
 export interface SourceNode extends NodeBase {
   readonly kind: "source";
   readonly topics: readonly string[];
+  /** How long a producer may send a record again, where the topology says it; for warnings only. */
+  readonly redeliveryMs: number | undefined;
   /** Set where this is the reading end of a repartition. */
   readonly repartition: { readonly writer: NodeId; readonly form: RepartitionForm | undefined } | undefined;
 }
@@ -162,4 +164,6 @@ export interface Topology {
   /** Part of every token; raise it when a change makes other rows of the same input. */
   readonly version: number;
   readonly nodes: readonly TopologyNode[];
+  /** Warnings that are known and meant, by step. */
+  readonly accepts: { readonly [step: string]: readonly WarningRule[] };
 }

@@ -183,7 +183,7 @@ export class Stream<V> {
       spec: form && repartitionSink(form),
       onError: errorPolicy(options.onError),
     });
-    return new Stream<W>(this.draft, this.draft.add({ kind: "source", name, upstream: [], topics: Object.freeze([topic]), repartition: Object.freeze({ writer, form }) }), schema);
+    return new Stream<W>(this.draft, this.draft.add({ kind: "source", name, upstream: [], topics: Object.freeze([topic]), redeliveryMs: undefined, repartition: Object.freeze({ writer, form }) }), schema);
   }
 
   /** Groups by fields, for aggregates of columns. */

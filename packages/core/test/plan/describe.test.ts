@@ -42,6 +42,10 @@ t.test("describe draws every step, its state, its policy and each sink's guarant
       "  source orders",
       "    -> cast-orders: cast to Event, errors to dead",
       "      -> sink collect orders [exactly-once: tokens in memory]",
+      "warning DEDUP_WINDOW_BELOW_GRACE at seen: records more than 2 d late are refused here, and the windows of hourly would take them for ever (size and grace)",
+      "  cure: raise `within` to the window's size and grace, or lower the grace",
+      "warning STATE_UNBOUNDED at hourly: windows whose grace is unbounded are never forgotten",
+      "  cure: give a grace; or accept it where windows are few ({ accepts } of the topology)",
     ].join("\n"),
   );
   t.end();

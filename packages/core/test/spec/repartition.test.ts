@@ -11,7 +11,7 @@ const Reading = record("Reading", { device: c.string(), site: c.string(), seq: c
 const Cents = record("Cents", { site: c.string(), price: c.decimal(9, 2) });
 const SITES = ["north", "süd", "west", "öst-1", "x"];
 
-const sites = defineTopology("sites", (b) => {
+const sites = defineTopology("sites", { accepts: { seen: ["STATE_UNBOUNDED"] } }, (b) => {
   const readings = b.source("readings").cast(Reading, { timestamp: "at", partitionedBy: "device" });
   const bySite = readings.repartition("by-site", { by: ["site"] });
   const unique = bySite.dedup("seen", { by: ["site", "seq"] });

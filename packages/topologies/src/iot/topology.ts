@@ -10,11 +10,14 @@ const byReadingTime = { by: series, newest: ["event_time", "seq"] } as const;
 const byEntityTime = { by: thing, newest: ["event_time"] } as const;
 const window = { time: "event_time", by: series, aggregates: statistics } as const;
 
+/** Readings come up to four days late and replays in any order, so windows and identities are kept for good: hours of a fleet and its changes of state, both few. */
+const ACCEPTED = { "windows-1h": ["STATE_UNBOUNDED"], "seen-entities": ["STATE_UNBOUNDED"] } as const;
+
 /**
  * The IoT load: readings and entity states from two topics into the ClickHouse database `iot`, each with its history, its latest
  * values, its values as they were known at any moment, and for readings the statistics of minutes, hours and days.
  */
-const iot: Topology = defineTopology("iot", (t) => {
+const iot: Topology = defineTopology("iot", { accepts: ACCEPTED }, (t) => {
   const dead = t.deadLetter("dead-letters");
   dead.sink(clickhouse.deadLetters("dead_letters"));
 
@@ -36,7 +39,7 @@ const iot: Topology = defineTopology("iot", (t) => {
     }),
   );
 
-  // The same hours from the engine. Readings come up to four days late and replays in any order, so a window never closes.
+  // The same hours from the engine; a window never closes.
   readings
     .groupBy(...series)
     .windowed(tumbling(hours(1), { grace: "unbounded" }))

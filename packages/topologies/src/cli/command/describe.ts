@@ -1,4 +1,4 @@
-import { describe as describePlan } from "@iot-topology/core";
+import { describe as describePlan, warningsOf } from "@iot-topology/core";
 import type { Context } from "../context.ts";
 import { loadTopology } from "../topology-file.ts";
 
@@ -7,6 +7,6 @@ export async function describe(context: Context, nameOrFile: string | undefined,
   const { config } = context.load();
   const { plan } = await loadTopology(nameOrFile ?? config.topology, { folder: context.folder, exportName: flags.name });
   const text = describePlan(plan, flags.format);
-  context.stdout.write(context.json ? `${JSON.stringify({ topology: plan.topology.name, version: plan.topology.version, format: flags.format, text })}\n` : `${text.trimEnd()}\n`);
+  context.stdout.write(context.json ? `${JSON.stringify({ topology: plan.topology.name, version: plan.topology.version, format: flags.format, text, warnings: warningsOf(plan) })}\n` : `${text.trimEnd()}\n`);
   return 0;
 }
