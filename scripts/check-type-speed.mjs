@@ -1,0 +1,44 @@
+// A topology of 200 steps must be type-checked in under 5 s: writes one, of steps of every family, and times the compiler over it.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { root } from "./sources.mjs";
+
+const STEPS = 200;
+const SECONDS_MAX = 5;
+const folder = join(root, "node_modules", ".cache", "type-speed");
+const families = [
+  (n) => `const s${n} = s${n - 1}.filter(({ value }) => value > ${n});`,
+  (n) => `const s${n} = s${n - 1}.map((value) => ({ ...value, c${n}: value.value * ${n} }));`,
+  (n) => `const s${n} = s${n - 1}.peek(({ id }) => void id);`,
+  (n) => `const s${n} = s${n - 1}.dedup("dedup-${n}", { by: ["id", "seq"] });`,
+  (n) => `const s${n} = s${n - 1}.rekey(({ id }) => id);`,
+  (n) => `const { big: s${n} } = s${n - 1}.branch({ big: ({ value }) => value > ${n} });`,
+  (n) => `s${n - 1}.groupBy("id", "seq").windowed(tumbling(hours(${n}), { grace: hours(1) })).aggregate("hourly-${n}", { n: count(), total: sum("value") }).sink(collect("hourly-${n}")); const s${n} = s${n - 1};`,
+  (n) => `const t${n} = s${n - 1}.groupByKey().aggregate("total-${n}", { value: serde.json<{ id: string; seq: number; value: number }>(), init: () => ({ id: "", seq: 0, value: 0 }), add: (total, { id, seq, value }) => ({ id, seq, value: total.value + value }) }); const s${n} = t${n}.filter(({ value }) => value > ${n}).mapValues((value) => ({ ...value, d${n}: 1 })).toStream().flatMap((value) => (value === null ? [] : [value]));`,
+];
+const lines = [
+  'import { c, count, defineTopology, hours, record, serde, sum, tumbling } from "@iot-topology/core";',
+  'import { collect } from "@iot-topology/core/testing";',
+  'const Reading = record("Reading", { id: c.string(), seq: c.int32(), value: c.float64() });',
+  'export default defineTopology("big", (b) => {',
+  'const s0 = b.source("in").cast(Reading);',
+  ...Array.from({ length: STEPS }, (_, n) => families[n % families.length](n + 1)),
+  `s${STEPS}.sink(collect("out"));`,
+  "});",
+];
+rmSync(folder, { recursive: true, force: true });
+mkdirSync(folder, { recursive: true });
+writeFileSync(join(folder, "topology.ts"), lines.join("\n"));
+const config = { extends: join(root, "tsconfig.base.json"), compilerOptions: { noEmit: true, isolatedDeclarations: false, noUnusedLocals: false, typeRoots: [join(root, "node_modules", "@types")] }, include: [join(folder, "topology.ts"), join(root, "types")] };
+writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
+const startedAt = process.hrtime.bigint();
+const { status, stdout } = spawnSync(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", folder, "--extendedDiagnostics"], { cwd: root, encoding: "utf8" });
+const wallS = Number(process.hrtime.bigint() - startedAt) / 1e9;
+const figure = (name) => Number(new RegExp(`${name}:\\s+([0-9.]+)`).exec(stdout)?.[1] ?? Number.NaN);
+const errors = stdout.split("\n").filter((line) => line.includes("error TS"));
+process.stdout.write(`${errors.join("\n")}\n${STEPS} steps: checked in ${figure("Check time")} s, whole compiler ${wallS.toFixed(1)} s, ${figure("Instantiations")} instantiations\n`);
+if (status !== 0 || !(figure("Check time") < SECONDS_MAX)) {
+  process.stderr.write(`a topology of ${STEPS} steps must be type-checked in under ${SECONDS_MAX} s\n`);
+  process.exitCode = 1;
+}
