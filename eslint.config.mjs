@@ -59,7 +59,7 @@ const typed = {
 };
 
 export default tseslint.config(
-  { ignores: ["**/node_modules/", "**/dist/", "**/.tap/", "**/*.d.ts", "**/*.tst.ts", "**/fixtures/", "tmp/"] },
+  { ignores: ["**/node_modules/", "**/dist/", "**/.tap/", "**/*.d.ts", "**/*.tst.ts", "**/fixtures/", "tmp/", ".tsdoc/"] },
   { linterOptions: { reportUnusedDisableDirectives: "error" } },
   {
     files: ["**/*.ts"],

@@ -58,7 +58,8 @@ function builderOf(draft: TopologyDraft): TopologyBuilder {
  * @example
  * export default defineTopology("iot", (t) => {
  *   const dead = t.deadLetter("dead-letters");
- *   t.source("readings").cast(Reading, { timestamp: "ts", onError: dead }).sink(clickhouse.history("readings", Reading, { orderBy: ["id"] }));
+ *   dead.sink(topic("dead", serde.json()));
+ *   t.source("readings").cast(Reading, { timestamp: "ts", onError: dead }).sink(clickhouse.history("readings", Reading, { orderBy: ["deviceId", "metric", "ts", "seq"] }));
  * });
  */
 export function defineTopology(name: string, build: (t: TopologyBuilder) => void): Topology;

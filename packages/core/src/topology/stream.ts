@@ -100,7 +100,7 @@ export class Stream<V> {
    * Reads the stream as a table: each record is the value of its key from now on, a null value deletes it. The name is that of the store.
    * Records without a key are dropped and counted (`null-key`).
    *
-   * @example users.decode(serde.json<User>()).toTable("users", { value: serde.json<User>() })
+   * @example clicks.toTable("last-click", { value: serde.json<Click>() })
    */
   toTable(store: string, options: { readonly value: Serde<NonNullable<V>> }): Table<NonNullable<V>> {
     return this.draft.table(this.draft.add({ kind: "table", name: store, upstream: [this.nodeId], serde: options.value }));
@@ -164,7 +164,7 @@ export class Stream<V> {
    * Brings records with equal keys together in one task, through a topic of the topology's own, `<topology>-<name>-repartition`. What stands behind is a part of its
    * own, with as many tasks as that topic has partitions. Values, event times and load times go through unchanged; a record's place in the log is its place there.
    *
-   * @example readings.repartition("by-site", { by: ["site"] }).groupBy("site").count("readings-a-site")
+   * @example readings.repartition("by-site", { by: ["site"] }).groupBy("site").count("readings-a-site").sink(collect("sites"))
    */
   repartition<W = V, I = V>(name: string, options: RepartitionOptions<V, W, I>): Stream<W> {
     const { by, partitions } = options;

@@ -1,0 +1,94 @@
+// Every @example in the TSDoc of the language is type-checked, built into a topology and driven with records. `npm run check:tsdoc`.
+//
+// An example is a piece of a topology: it sees `t` and the streams and tables of PRELUDE. One that begins with `export default` is a module of its own.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { root } from "./sources.mjs";
+
+const source = join(root, "packages", "core", "src", "topology");
+const folder = join(root, ".tsdoc");
+
+/** What examples may use. Each name that an example declares itself hides the one here. */
+const PRELUDE = `
+const Reading = record("Reading", { deviceId: c.string(), metric: c.string(), site: c.string(), seq: c.uint64(), value: c.float64(), ts: c.dateTime64(3, "UTC") });
+interface Click { readonly user: string; readonly page: string; readonly at: number }
+interface User { readonly name: string; readonly country: string; readonly manager: string | null }
+interface Order { readonly id: string; readonly user: string; readonly product: string; readonly amount: number; readonly at: number }
+interface Payment { readonly order: string; readonly amount: number }
+interface Product { readonly title: string; readonly price: number }
+`;
+const STREAMS = `
+  const dead = t.deadLetter("prelude-dead");
+  dead.sink(collect("prelude-dead"));
+  const readings = t.source("prelude-readings").cast(Reading, { name: "prelude-cast", timestamp: "ts", partitionedBy: "deviceId", onError: dead });
+  const some = <V>(value: V | null): V[] => (value === null ? [] : [value]);
+  const clicks = t.source("prelude-clicks").decode(serde.json<Click>()).flatMap(some);
+  const orders = t.source("prelude-orders").decode(serde.json<Order>()).flatMap(some);
+  const payments = t.source("prelude-payments").decode(serde.json<Payment>()).flatMap(some);
+  const users = t.table("prelude-users", { store: "prelude-users-store", value: serde.json<User>() });
+  const products = t.table("prelude-products", { store: "prelude-products-store", value: serde.json<Product>() });
+  void [readings, clicks, orders, payments, users, products];
+`;
+const RECORDS = `
+const at = Date.UTC(2026, 0, 1);
+const records = (i) => [
+  ["prelude-readings", "d" + (i % 3), { deviceId: "d" + (i % 3), metric: "m", site: "s", seq: i, value: i, ts: at + i * 1_000 }],
+  ["prelude-clicks", "u" + (i % 2), { user: "u" + (i % 2), page: "p" + i, at: at + i }],
+  ["prelude-orders", "o" + (i % 4), { id: "o" + (i % 4), user: "u" + (i % 2), product: "p" + (i % 2), amount: i, at: at + i }],
+  ["prelude-payments", "o" + (i % 4), { order: "o" + (i % 4), amount: i }],
+  ["prelude-users", "u" + (i % 2), i === 9 ? null : { name: "n" + i, country: i % 2 ? "at" : "nl", manager: i % 2 ? "u0" : null }],
+  ["prelude-products", "p" + (i % 2), { title: "t" + i, price: i }],
+];
+`;
+
+function examplesOf(file) {
+  const text = readFileSync(join(source, file), "utf8");
+  return [...text.matchAll(/\/\*\*([\s\S]*?)\*\//g)].flatMap(({ 1: comment, index }) => {
+    const line = text.slice(0, index).split("\n").length;
+    const body = comment.split("\n").map((each) => each.replace(/^\s*\* ?/, "")).join("\n");
+    return body.split(/^@example/m).slice(1).map((example) => ({ file, line, code: example.split(/^@\w/m)[0].trim() }));
+  });
+}
+
+const modules = ["@iot-topology/core", "@iot-topology/core/testing", "@iot-topology/connectors/clickhouse"];
+const exported = new Map([["z", "zod"]]);
+for (const name of modules) for (const key of Object.keys(await import(name))) if (!exported.has(key)) exported.set(key, name);
+
+function importsFor(code) {
+  const used = new Map([...modules, "zod"].map((name) => [name, []]));
+  for (const [key, name] of exported) if (new RegExp(`(?<![\\w.$"])${key}(?![\\w$"])`).test(code)) used.get(name).push(key);
+  return [...used].filter(([, keys]) => keys.length > 0).map(([name, keys]) => `import { ${keys.join(", ")} } from "${name}";`).join("\n");
+}
+
+rmSync(folder, { recursive: true, force: true });
+mkdirSync(folder, { recursive: true });
+const examples = readdirSync(source).filter((file) => file.endsWith(".ts")).flatMap(examplesOf);
+examples.forEach((example, index) => {
+  const isModule = example.code.startsWith("export default");
+  const code = isModule ? `${PRELUDE}\n${example.code}` : `${PRELUDE}\nexport default defineTopology("example", (t) => {\n${STREAMS}\n{\n${example.code}\n}\n});`;
+  example.path = join(folder, `example-${index}.ts`);
+  writeFileSync(example.path, `${importsFor(code)}\n${code}\n`);
+});
+const options = { noEmit: true, isolatedDeclarations: false, noUnusedLocals: false, noUnusedParameters: false, typeRoots: [join(root, "node_modules", "@types")] };
+writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ extends: join(root, "tsconfig.base.json"), compilerOptions: options, include: [join(folder, "*.ts"), join(root, "types")] }));
+writeFileSync(join(folder, "run.mjs"), `
+import { testDriver } from "@iot-topology/core/testing";
+${RECORDS}
+const { default: topology } = await import(process.argv[2]);
+const driver = testDriver(topology);
+const topics = new Set(topology.nodes.flatMap((node) => (node.kind === "source" ? node.topics : [])));
+for (let i = 0; i < 12; i++) for (const [topic, key, value] of records(i)) if (topics.has(topic)) driver.pipe(topic, { key, value, timestamp: at + i * 1_000 });
+await driver.commit();
+`);
+const failures = [];
+const types = spawnSync(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", folder], { cwd: folder, encoding: "utf8" });
+if (types.status !== 0) failures.push(types.stdout);
+for (const { file, line, path } of examples) {
+  const { status, stderr } = spawnSync(process.execPath, ["--conditions=@iot-topology/source", "--no-warnings", join(folder, "run.mjs"), path], { cwd: root, encoding: "utf8" });
+  if (status !== 0) failures.push(`${file}:${line} (${path}): ${stderr.split("\n").filter((each) => /Error|cure|place/.test(each)).slice(0, 4).join("\n  ")}`);
+}
+process.stdout.write(`${examples.length} examples\n${failures.join("\n")}\n`);
+// What failed stays to be looked at.
+if (failures.length === 0) rmSync(folder, { recursive: true });
+process.exitCode = failures.length === 0 ? 0 : 1;
