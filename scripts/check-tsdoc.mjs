@@ -56,20 +56,17 @@ const exported = new Map([["z", "zod"]]);
 for (const name of modules) for (const key of Object.keys(await import(name))) if (!exported.has(key)) exported.set(key, name);
 
 function importsFor(code) {
-  const used = new Map([...modules, "zod"].map((name) => [name, []]));
-  for (const [key, name] of exported) if (new RegExp(`(?<![\\w.$"])${key}(?![\\w$"])`).test(code)) used.get(name).push(key);
-  return [...used].filter(([, keys]) => keys.length > 0).map(([name, keys]) => `import { ${keys.join(", ")} } from "${name}";`).join("\n");
+  const used = [...exported].filter(([key]) => new RegExp(`(?<![\\w.$"])${key}(?![\\w$"])`).test(code));
+  return used.map(([key, name]) => `import { ${key} } from "${name}";`).join("\n");
 }
 
 rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
-const examples = readdirSync(source).filter((file) => file.endsWith(".ts")).flatMap(examplesOf);
-examples.forEach((example, index) => {
-  const isModule = example.code.startsWith("export default");
-  const code = isModule ? `${PRELUDE}\n${example.code}` : `${PRELUDE}\nexport default defineTopology("example", (t) => {\n${STREAMS}\n{\n${example.code}\n}\n});`;
-  example.path = join(folder, `example-${index}.ts`);
-  writeFileSync(example.path, `${importsFor(code)}\n${code}\n`);
-});
+const examples = readdirSync(source).filter((file) => file.endsWith(".ts")).flatMap(examplesOf).map((example, index) => ({ ...example, path: join(folder, `example-${index}.ts`) }));
+for (const { code, path } of examples) {
+  const whole = code.startsWith("export default") ? `${PRELUDE}\n${code}` : `${PRELUDE}\nexport default defineTopology("example", (t) => {\n${STREAMS}\n{\n${code}\n}\n});`;
+  writeFileSync(path, `${importsFor(whole)}\n${whole}\n`);
+}
 const options = { noEmit: true, isolatedDeclarations: false, noUnusedLocals: false, noUnusedParameters: false, typeRoots: [join(root, "node_modules", "@types")] };
 writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ extends: join(root, "tsconfig.base.json"), compilerOptions: options, include: [join(folder, "*.ts"), join(root, "types")] }));
 writeFileSync(join(folder, "run.mjs"), `
