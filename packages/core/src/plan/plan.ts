@@ -14,6 +14,7 @@ export interface PlanError {
     | "FIELD_UNKNOWN"
     | "WINDOW_INVALID"
     | "DEDUP_INVALID"
+    | "JOIN_INVALID"
     | "SINK_INVALID"
     | "SINK_DUPLICATE"
     | "SCHEMA_REQUIRED"

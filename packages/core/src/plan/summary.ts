@@ -46,6 +46,8 @@ export function summary(node: TopologyNode): string {
       return `${node.kind === "table-map" ? "map values" : "filter"} of a table${node.serde === undefined ? "" : `, ${node.serde.name}; store ${node.name}`}`;
     case "keyed-aggregate":
       return `${node.aggregation.kind} a key, ${node.serde.name}; store ${node.name}`;
+    case "stream-table-join":
+      return `${node.join} join with a table${node.hold === undefined ? "" : `, grace ${duration(node.hold.graceMs)}; store ${node.name}`}`;
     case "sink":
       return `sink ${node.spec.summary} [${node.spec.guarantee.level}: ${node.spec.guarantee.by}]`;
     default:

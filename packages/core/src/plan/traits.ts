@@ -15,6 +15,7 @@ export interface NodeTraits {
 const STATELESS: NodeTraits = { key: "keeps", state: "none", emits: "record", rows: "same" };
 const REKEYED: NodeTraits = { key: "changes", state: "none", emits: "record", rows: "same" };
 const KEYED: NodeTraits = { key: "keeps", state: "key", emits: "record", rows: "updates" };
+const LOOKUP: NodeTraits = { key: "keeps", state: "key", emits: "record", rows: "changed" };
 const CHANGED = { rows: "changed" } as const;
 
 /** The traits of each kind of step. */
@@ -43,4 +44,5 @@ export const NODE_TRAITS: { readonly [K in TopologyNode["kind"]]: NodeTraits } =
   "table-filter": KEYED,
   "table-map": KEYED,
   "keyed-aggregate": KEYED,
+  "stream-table-join": LOOKUP,
 };

@@ -6,6 +6,7 @@ import { ASYNCHRONOUS_SCHEMA, isAsynchronous } from "../schema/index.ts";
 import type { Topology, TopologyNode } from "../topology/index.ts";
 import { cut } from "./cut.ts";
 import { internalTopics } from "./internal-topics.ts";
+import { joinProblems } from "./join-problems.ts";
 import { fieldProblems, repartitionProblems } from "./repartition-problems.ts";
 import { downstream, type Plan, type PlanError, policyOf, problem, stepName } from "./plan.ts";
 
@@ -101,7 +102,7 @@ function sinkProblems(topology: Topology): PlanError[] {
 /** Checks a topology as a whole and cuts it into the parts that run. Reports all errors at once. */
 export function validate(topology: Topology): Either<NonEmptyArray<PlanError>, Plan> {
   const subTopologies = cut(topology);
-  const problems = [...nameProblems(topology), ...sourceProblems(topology), ...topology.nodes.flatMap(stateProblems), ...sinkProblems(topology), ...repartitionProblems(topology, subTopologies)];
+  const problems = [...nameProblems(topology), ...sourceProblems(topology), ...topology.nodes.flatMap(stateProblems), ...topology.nodes.flatMap(joinProblems), ...sinkProblems(topology), ...repartitionProblems(topology, subTopologies)];
   const [first, ...rest] = problems;
   if (first !== undefined) return left([first, ...rest]);
   const sinks = topology.nodes.flatMap((node) => (node.kind === "sink" || (node.kind === "repartition" && node.spec !== undefined) ? [node.spec as SinkSpec<never>] : []));

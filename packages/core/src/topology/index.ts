@@ -2,6 +2,8 @@ export * from "./aggregate.ts";
 export * from "./dead-letter.ts";
 export * from "./define.ts";
 export * from "./grouped.ts";
+export type { TableJoinOptions } from "./join.ts";
+export * from "./join-nodes.ts";
 export * from "./keyed-group.ts";
 export * from "./node.ts";
 export type { OnError } from "./policy.ts";

@@ -6,6 +6,7 @@ import type { RecordKey, StreamRecord, WarningRule } from "../model/index.ts";
 import type { SinkSpec } from "../port/index.ts";
 import type { RecordSchema, StandardSchema } from "../schema/index.ts";
 import type { Aggregator } from "./aggregate.ts";
+import type { AnyJoinNode } from "./join-nodes.ts";
 import type { RepartitionForm } from "./repartition.ts";
 import type { AnyTableNode } from "./table-nodes.ts";
 import type { ValueFormat } from "./value-format.ts";
@@ -155,7 +156,8 @@ export type TopologyNode =
   | DeadLetterNode
   | RepartitionNode
   | SinkNode
-  | AnyTableNode;
+  | AnyTableNode
+  | AnyJoinNode;
 
 /** A whole topology, frozen. Made by `defineTopology`. */
 export interface Topology {

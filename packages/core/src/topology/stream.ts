@@ -3,6 +3,8 @@ import type { SinkSpec } from "../port/index.ts";
 import type { Serde } from "../schema/index.ts";
 import type { TopologyDraft } from "./draft.ts";
 import { Grouped } from "./grouped.ts";
+import { addTableJoin, type TableJoinOptions } from "./join.ts";
+import type { Joiner } from "./join-nodes.ts";
 import { KeyedGroup } from "./keyed-group.ts";
 import { type LateStream, withLate } from "./late-stream.ts";
 import type { AnySchema, ErrorPolicy, NodeId } from "./node.ts";
@@ -184,6 +186,21 @@ export class Stream<V> {
       onError: errorPolicy(options.onError),
     });
     return new Stream<W>(this.draft, this.draft.add({ kind: "source", name, upstream: [], topics: Object.freeze([topic]), redeliveryMs: undefined, repartition: Object.freeze({ writer, form }) }), schema);
+  }
+
+  /**
+   * Each record with the row that its key has in a table when the record is processed; records whose key has none are left out. Of a versioned table the row is that of the record's
+   * own time. Changes of the table send nothing. Records whose key or value is null are dropped and counted.
+   *
+   * @example clicks.join(users, (click, user) => ({ ...click, country: user.country }))
+   */
+  join<T, R>(table: Table<T>, joiner: (value: NonNullable<V>, row: T, key: string) => R, options?: TableJoinOptions<V>): Stream<R> {
+    return new Stream<R>(this.draft, addTableJoin("inner", this, table, joiner as Joiner, options ?? {}));
+  }
+
+  /** As `join`, but a record without a row is joined with null, and so is one without a key. */
+  leftJoin<T, R>(table: Table<T>, joiner: (value: NonNullable<V>, row: T | null, key: string | null) => R, options?: TableJoinOptions<V>): Stream<R> {
+    return new Stream<R>(this.draft, addTableJoin("left", this, table, joiner, options ?? {}));
   }
 
   /** Groups by fields, for aggregates of columns. */

@@ -1,0 +1,102 @@
+/**
+ * Joins of a stream with a table: each record with the row that its key has when it is processed, or, of a versioned table, had at the record's own time. Changes of the table send
+ * nothing. Semantics are Kafka Streams'; a record without a key in a left join with grace, which stops Kafka Streams, waits as the others do and is joined with nothing.
+ */
+import { invariant } from "../../model/index.ts";
+import { type HeldRecord, heldCodec } from "../../state/held-codec.ts";
+import { keyBehindTime, OrderedTable, timedKey, timeOfKey } from "../../state/ordered-table.ts";
+import type { AnySerde, NodeId, StreamTableJoinNode } from "../../topology/index.ts";
+import { advanceStreamTime, drop, getterOf, type TaskContext } from "../context.ts";
+import { keyText } from "../key-text.ts";
+import type { AnyRecord, Link } from "../link.ts";
+import { frozen } from "./keyed-aggregate.ts";
+import { compileRefuse, messageOf } from "../refuse.ts";
+
+/** Takes a record whose key in the table is known. */
+type Take = (record: AnyRecord, key: string | null) => void;
+
+const ignored: Link = () => {};
+
+/** Joins a record with the row that a key has. */
+function lookUp(context: TaskContext, node: Pick<StreamTableJoinNode, "join" | "joiner" | "onError">, table: NodeId, step: string, next: Link): Take {
+  const refuse = compileRefuse(context, step, node.onError);
+  const get = getterOf(context, table);
+  const { joiner } = node;
+  const isLeft = node.join === "left";
+  return (record, key) => {
+    const row = key === null ? undefined : get(key, record.timestamp);
+    if (row === undefined && !isLeft) return;
+    let value: unknown;
+    try {
+      value = joiner(record.value, row === undefined ? null : row.value, key);
+    } catch (cause) {
+      return refuse("STEP_FAILED", messageOf(cause), "", cause);
+    }
+    next({ key: record.key, value, timestamp: record.timestamp, headers: record.headers });
+  };
+}
+
+/** Keeps records until the stream's time has passed their own by the grace, and sends them on in the order of time, then key, then arrival. */
+function holding(context: TaskContext, name: string, { graceMs, serde }: { readonly graceMs: number; readonly serde: AnySerde }, join: Take): (record: AnyRecord, key: string | null, time: number) => void {
+  const { backend, cacheEntriesMax: entriesMax, scratch } = context;
+  const waiting = new OrderedTable<readonly HeldRecord<unknown>[]>(backend, name, heldCodec<unknown>(serde), { entriesMax, scratch });
+  context.tables.push(waiting);
+  /** Nothing that waits is older; unknown after a start. */
+  let earliest = Number.NEGATIVE_INFINITY;
+  const sendDue = (bound: number): void => {
+    for (const [place, records] of waiting.entries({ below: timedKey(bound + 1, "") })) {
+      waiting.delete(place);
+      const [timestamp, key] = [timeOfKey(place), keyOfHeld(keyBehindTime(place))];
+      for (const { value, headers } of records) join({ key, value, timestamp, headers }, key);
+    }
+    const first = waiting.keys().next();
+    earliest = first.done === true ? Number.POSITIVE_INFINITY : timeOfKey(first.value);
+  };
+  return (record, key, time) => {
+    const { timestamp, value, headers } = record;
+    const bound = time - graceMs;
+    if (bound >= earliest) sendDue(bound);
+    // What the grace has passed already waits for nothing.
+    if (timestamp <= bound) return join({ key, value, timestamp, headers }, key);
+    const place = timedKey(timestamp, heldKey(key));
+    waiting.put(place, [...(waiting.get(place) ?? []), { value: frozen(value), headers }]);
+    earliest = Math.min(earliest, timestamp);
+  };
+}
+
+// Records without a key stand before those with one.
+const heldKey = (key: string | null): string => (key === null ? "0" : `1${key}`);
+const keyOfHeld = (held: string): string | null => (held === "0" ? null : held.slice(1));
+
+/** One entry for the stream, one for the table. */
+export function streamTableJoinLinks(context: TaskContext, node: StreamTableJoinNode, step: string, next: Link): readonly Link[] {
+  const join = lookUp(context, node, node.upstream[1] as NodeId, step, next);
+  const isLeft = node.join === "left";
+  const keyOf = (record: AnyRecord): string | null | undefined => {
+    const hasValue = record.value !== null && record.value !== undefined;
+    const key = keyText(record.key);
+    if (hasValue && (key !== null || isLeft)) return key;
+    drop(context, hasValue ? "null-key" : "null-value");
+    return undefined;
+  };
+  const { name, hold } = node;
+  if (hold === undefined) {
+    return [
+      (record) => {
+        const key = keyOf(record);
+        if (key !== undefined) join(record, key);
+      },
+      ignored,
+    ];
+  }
+  invariant(name !== undefined, "a join that holds records has a name");
+  const take = holding(context, name, hold, join);
+  return [
+    (record) => {
+      const time = advanceStreamTime(context, name, record.timestamp);
+      const key = keyOf(record);
+      if (key !== undefined) take(record, key, time);
+    },
+    ignored,
+  ];
+}

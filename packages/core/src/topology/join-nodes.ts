@@ -1,0 +1,22 @@
+/** Steps that bring the records of a stream together with another stream's, or with a table's rows. */
+import type { ErrorPolicy, NodeBase } from "./node.ts";
+import type { AnySerde } from "./table-nodes.ts";
+
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- values pass between steps of different types; the handles carry the types.
+type AnyValue = any;
+
+/** Makes one value of two; null stands for the side that has none. */
+export type Joiner = (left: AnyValue, right: AnyValue, key: string | null) => AnyValue;
+
+/** Looks up the row of each record's key in a table: its upstream is the stream, then the table. */
+export interface StreamTableJoinNode extends NodeBase {
+  readonly kind: "stream-table-join";
+  readonly join: "inner" | "left";
+  readonly joiner: Joiner;
+  /** Set where records wait for rows of a versioned table that come late. */
+  readonly hold: { readonly graceMs: number; readonly serde: AnySerde } | undefined;
+  readonly onError: ErrorPolicy;
+}
+
+/** The nodes of this file. */
+export type AnyJoinNode = StreamTableJoinNode;
