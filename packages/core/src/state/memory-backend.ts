@@ -1,6 +1,7 @@
 import type { KeyRange, StateBackend, StateBatch } from "./backend.ts";
 
-interface MemoryBatch extends StateBatch {
+/** Writes of the backend in memory. */
+export interface MemoryBatch extends StateBatch {
   readonly writes: (readonly [string, Buffer | undefined])[];
 }
 
@@ -16,8 +17,14 @@ function inRange(key: string, range: KeyRange): boolean {
   );
 }
 
+/** State in memory. Its writes stand when the call returns. */
+export interface MemoryBackend extends StateBackend<MemoryBatch> {
+  /** The entries of a range at once. */
+  entriesSync(range: KeyRange): readonly (readonly [Buffer, Buffer])[];
+}
+
 /** State in memory, for tests and for topologies whose state may go with the process. */
-export function memoryBackend(): StateBackend<MemoryBatch> {
+export function memoryBackend(): MemoryBackend {
   const map = new Map<string, Buffer>();
   const keysIn = (range: KeyRange): string[] => {
     const keys = [...map.keys()].filter((key) => inRange(key, range)).sort((a, b) => (a < b ? -1 : 1));
@@ -43,6 +50,7 @@ export function memoryBackend(): StateBackend<MemoryBatch> {
         if (value !== undefined) yield [Buffer.from(key, "latin1"), value] as const;
       }
     },
+    entriesSync: (range) => keysIn(range).map((key) => [Buffer.from(key, "latin1"), map.get(key) as Buffer] as const),
     clearRange(range) {
       for (const key of keysIn(range)) map.delete(key);
       return Promise.resolve();

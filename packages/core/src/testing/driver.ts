@@ -1,13 +1,13 @@
 import { ByteReader, type Header, invariant, makeCounters, readFrame, sumCounters, type TaskCounters } from "../model/index.ts";
 import { planOf } from "../runtime/instance.ts";
 import type { SubTopology } from "../plan/plan.ts";
-import type { StateBackend } from "../state/backend.ts";
-import { memoryBackend } from "../state/memory-backend.ts";
+import { type MemoryBackend, memoryBackend } from "../state/memory-backend.ts";
 import { TaskInput } from "../task/input.ts";
 import { Task } from "../task/task.ts";
 import { Committer } from "../commit/commit.ts";
-import type { Topology } from "../topology/index.ts";
+import type { Topology, TopologyNode } from "../topology/index.ts";
 import { type DriverOutput, observedPart } from "./driver-output.ts";
+import { type DriverStore, driverStore } from "./driver-store.ts";
 
 /** A record to pipe in. Text and objects (as JSON) become bytes; the timestamp is the log's. */
 export interface PipedRecord {
@@ -49,6 +49,8 @@ export interface TestDriver {
   rows(target: string): readonly DriverOutput[];
   /** The values of {@link TestDriver.rows}. */
   values(target: string): readonly unknown[];
+  /** A store by its name, as the last commit left it. Throws STORE_NOT_FOUND. */
+  store(name: string): DriverStore;
   counters(): Readonly<TaskCounters>;
 }
 
@@ -112,8 +114,9 @@ class DriverOutputs {
 
 /** A part of the topology with its one task. */
 class DriverPart {
-  readonly backend: StateBackend = memoryBackend();
+  readonly backend: MemoryBackend = memoryBackend();
   readonly ends: Map<string, number>;
+  readonly nodes: readonly TopologyNode[];
   readonly #topology: Topology;
   readonly #part: SubTopology;
   #task: Task | undefined;
@@ -122,6 +125,7 @@ class DriverPart {
   constructor(topology: Topology, part: SubTopology) {
     this.#topology = topology;
     this.#part = part;
+    this.nodes = part.nodes;
     this.ends = new Map(part.topics.map((topic) => [topic, 0]));
     this.open();
   }
@@ -223,6 +227,7 @@ export function testDriver(topology: Topology): TestDriver {
     crash,
     rows: (target) => outputs.rows(target),
     values: (target) => outputs.rows(target).map(({ value }) => value),
+    store: (name) => driverStore(name, parts),
     counters: () => sumCounters(parts.map(({ task }) => task.counters)),
   };
 }

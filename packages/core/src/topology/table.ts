@@ -30,7 +30,7 @@ export class Table<V> {
     this.nodeId = nodeId;
   }
 
-  /** Keeps the rows for which the predicate holds. A row that does not, or no longer, is a deletion in the result. */
+  /** Keeps the rows for which the predicate holds. A row that no longer fits is a deletion in the result; one that never did makes no change. */
   filter(predicate: (value: V, key: string) => boolean, options: TableStepOptions<V> = {}): Table<V> {
     const { store, value, onError } = options;
     return this.draft.table(this.draft.add({ kind: "table-filter", name: store ?? options.name, upstream: [this.nodeId], predicate, serde: value, onError: errorPolicy(onError) }));

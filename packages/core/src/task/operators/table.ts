@@ -52,6 +52,8 @@ function derivedLink(context: TaskContext, node: TableFilterNode | TableMapNode,
       // The old value of a table without a store is made again: derivations are functions of value and key alone.
       if (table !== undefined && record.window === undefined) change = applyChange(table, key, value, record);
       else change = { ...record, value, old: of(record.old, key) };
+      // The row was not in the result before and is not now.
+      if (node.kind === "table-filter" && change.value === null && change.old === null) return;
     } catch (cause) {
       if (cause instanceof TopologyError) throw cause;
       return refuse("STEP_FAILED", messageOf(cause), "", cause);
