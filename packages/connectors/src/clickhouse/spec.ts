@@ -6,8 +6,10 @@ import {
   type RecordMeta,
   type RecordSchema,
   type RowEncoder,
+  type SinkShape,
   type SinkSpec,
 } from "@iot-topology/core";
+import { declarationChanges } from "./change.ts";
 import type { ColumnDeclaration, HistoryDeclaration, HistoryOptions, UpsertDeclaration, UpsertOptions, WindowDeclaration } from "./declaration.ts";
 import { dependents, historyProblems, upsertProblems } from "./problem.ts";
 import { historyWarnings, upsertWarnings } from "./warning.ts";
@@ -147,6 +149,8 @@ export function upsert<Out, In>(name: string, schema: RecordSchema<Out, In>, opt
     problems: Object.freeze(upsertProblems(declaration)),
     warnings: (rows) => upsertWarnings(declaration, rows),
     rebuildable: "by-key",
+    shape: declaration as unknown as SinkShape,
+    changesSince: (earlier) => declarationChanges(earlier, declaration),
     declaration,
   } satisfies SinkSpec<In>);
 }
@@ -163,6 +167,8 @@ function historySpec<In>(declaration: HistoryDeclaration, encoder: () => RowEnco
     problems: Object.freeze(historyProblems(declaration)),
     warnings: (rows) => historyWarnings(declaration, rows),
     rebuildable: "by-position",
+    shape: declaration as unknown as SinkShape,
+    changesSince: (earlier) => declarationChanges(earlier, declaration),
     declaration,
   } satisfies SinkSpec<In>);
 }

@@ -1,4 +1,7 @@
 export { describe } from "./describe.ts";
+export { type Change, changesSince } from "./evolution/compare.ts";
+export { type CastLock, lockOf, type RepartitionLock, type SourceLock, type StoreLock, type TopologyLock } from "./evolution/lock.ts";
+export type { StoreShape } from "./evolution/store-shape.ts";
 export { warningsOf } from "./lint.ts";
 export { type KnownPartitions, partitionsWanted } from "./internal-topics.ts";
 export { stepsBoundToOnePartition } from "./partitioning.ts";

@@ -26,6 +26,19 @@ export interface RowFacts {
 /** A warning of a sink's; the plan adds the step. */
 export type SinkWarning = Omit<PlanWarning, "step">;
 
+/** A sink's declaration as plain data, for a lock file. */
+export type SinkShape = Readonly<Record<string, unknown>>;
+
+/** What a change of a sink's declaration means for what its target holds already. */
+export interface SinkChange {
+  /** Whether something is lost or refused by it. */
+  readonly isBreaking: boolean;
+  /** What has changed. */
+  readonly message: string;
+  /** What becomes of what is there: how it migrates, or what is lost. */
+  readonly effect: string;
+}
+
 /**
  * Where a stream ends, as frozen data: the connector that serves it, the target, how rows are encoded.
  * Made by a connector's functions (`clickhouse.history(...)`), held by the topology, opened by the connector at run time.
@@ -52,6 +65,10 @@ export interface SinkSpec<in V> {
   readonly problems: readonly string[];
   /** What should be looked at, given the rows that come; shown by `describe`. None where absent. */
   readonly warnings?: (rows: RowFacts) => readonly SinkWarning[];
+  /** What of the declaration outlives a process, as plain data; the summary where absent. */
+  readonly shape?: SinkShape;
+  /** Tells what became of the declaration since it had an earlier shape. Where absent, every difference is breaking. */
+  readonly changesSince?: (earlier: SinkShape) => readonly SinkChange[];
   /** The connector's own declaration; opaque to the engine. */
   readonly declaration: unknown;
 }

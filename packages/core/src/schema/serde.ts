@@ -18,6 +18,17 @@ export interface Serde<T> {
   encode(writer: ByteWriter, value: T): void;
   /** Reads a value that fills the bytes, which are a view that does not outlive the call. Throws a `TopologyError` (INVALID_JSON, INVALID_UTF8, INVALID_ENCODING, CAST_FAILED). */
   decode(bytes: Buffer): T;
+  /** The schema that gives the form, where there is one: what one version of a topology is compared with another by, besides the name. */
+  readonly schema?: RecordSchema<unknown, unknown>;
+  /** Earlier forms, whose values in stores are made over when a topology is opened; see {@link Serdes.migrating}. */
+  readonly migrations?: readonly SerdeMigration<T>[];
+}
+
+/** How values of an earlier form become values of type T. */
+export interface SerdeMigration<T> {
+  readonly from: Serde<never>;
+  /** Must depend on nothing but the value. What it throws stops the opening, before anything is changed. */
+  readonly map: (old: never) => T;
 }
 
 /** The type of a serde's values. */
@@ -32,8 +43,8 @@ function torn(name: string, bytes: Buffer): TopologyError {
   return new TopologyError("INVALID_ENCODING", `${bytes.length} bytes are no ${name}`, { place: `serde ${name}` });
 }
 
-function make<T>(name: string, encode: (writer: ByteWriter, value: T) => void, decode: (bytes: Buffer) => T): Serde<T> {
-  return Object.freeze({ name, encode, decode });
+function make<T>(name: string, encode: (writer: ByteWriter, value: T) => void, decode: (bytes: Buffer) => T, schema?: RecordSchema<unknown, unknown>): Serde<T> {
+  return Object.freeze({ name, encode, decode, ...(schema === undefined ? {} : { schema }) });
 }
 
 function writeUtf8(writer: ByteWriter, text: string): void {
@@ -169,6 +180,7 @@ function schemaJson<Out, In>(schema: RecordSchema<Out, In>): Serde<Out> {
       if (value instanceof CastFailure) throw new TopologyError(value.code, value.message, { place: `serde ${name}${value.field === "" ? "" : `, field ${value.field}`}` });
       return value;
     },
+    schema,
   );
 }
 
@@ -195,7 +207,16 @@ function binary<Out, In>(schema: RecordSchema<Out, In>): Serde<Out> {
       }
       throw torn(`row of ${schema.name}`, view);
     },
+    schema,
   );
+}
+
+function from<Old, T>(earlier: Serde<Old>, map: (old: Old) => T): SerdeMigration<T> {
+  return Object.freeze({ from: earlier as Serde<never>, map });
+}
+
+function migrating<T>(to: Serde<T>, ...migrations: readonly SerdeMigration<T>[]): Serde<T> {
+  return Object.freeze({ ...to, migrations: Object.freeze([...(to.migrations ?? []), ...migrations]) });
 }
 
 /** The type of {@link serde}. */
@@ -218,6 +239,14 @@ export interface Serdes {
   readonly boolean: () => Serde<boolean>;
   /** The bytes themselves. */
   readonly bytes: () => Serde<Uint8Array>;
+  /**
+   * The same form, for stores whose values stand in an earlier one: they are made over when the topology is opened, once, before any record is processed.
+   *
+   * @example serde.migrating(serde.json(Order), serde.from(serde.json(OrderOfLastYear), (old) => ({ ...old, currency: "EUR" })))
+   */
+  readonly migrating: typeof migrating;
+  /** An earlier form and how its values are made over, for {@link Serdes.migrating}. */
+  readonly from: typeof from;
 }
 
 /**
@@ -226,4 +255,4 @@ export interface Serdes {
  * @example
  * t.table("users", { store: "users", value: serde.json<User>() })
  */
-export const serde: Serdes = Object.freeze({ json, binary, string, int32, int64, integer, float64, boolean, bytes });
+export const serde: Serdes = Object.freeze({ json, binary, string, int32, int64, integer, float64, boolean, bytes, migrating, from });

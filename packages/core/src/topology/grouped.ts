@@ -1,4 +1,4 @@
-import type { RecordSchema } from "../schema/index.ts";
+import type { RecordSchema, SerdeMigration } from "../schema/index.ts";
 import { type AggregateResult, type Aggregator, count } from "./aggregate.ts";
 import type { AggregateNode, AnySchema, NodeId } from "./node.ts";
 import { errorPolicy, type OnError } from "./policy.ts";
@@ -63,14 +63,17 @@ export class Grouped<V, F extends keyof V & string, W = unknown> {
     return this.#add(name, { kind: "columns", columns: Object.freeze({ n: count() }) }, options);
   }
 
-  /** Combines the records of a group into one value of the schema's type, in a column `value`; the first record's value starts it. */
+  /**
+   * Combines the records of a group into one value of the schema's type, in a column `value`; the first record's value starts it. Totals of an earlier schema are made over by
+   * `migrations`, as `serde.from(serde.binary(Earlier), (old) => ...)`.
+   */
   reduce<R extends V, I>(
     name: string,
     schema: RecordSchema<R, I>,
     reduce: (total: R, value: V) => R,
-    options: AggregateOptions = {},
+    options: AggregateOptions & { readonly migrations?: readonly SerdeMigration<R>[] } = {},
   ): LateStream<ReduceRow<V, F, R, W>, V> {
-    return this.#add(name, { kind: "reduce", schema: schema as AnySchema, reduce }, options);
+    return this.#add(name, { kind: "reduce", schema: schema as AnySchema, reduce, migrations: Object.freeze([...(options.migrations ?? [])]) }, options);
   }
 
   #add<Row>(name: string, aggregation: AggregateNode["aggregation"], options: AggregateOptions): LateStream<Row, V> {

@@ -4,7 +4,7 @@
  */
 import type { RecordKey, StreamRecord, WarningRule } from "../model/index.ts";
 import type { SinkSpec } from "../port/index.ts";
-import type { RecordSchema, StandardSchema } from "../schema/index.ts";
+import type { RecordSchema, SerdeMigration, StandardSchema } from "../schema/index.ts";
 import type { Aggregator } from "./aggregate.ts";
 import type { AnyJoinNode } from "./join-nodes.ts";
 import type { RepartitionForm } from "./repartition.ts";
@@ -109,7 +109,7 @@ export interface AggregateNode extends NodeBase {
   readonly window: TumblingWindow | undefined;
   readonly aggregation:
     | { readonly kind: "columns"; readonly columns: { readonly [name: string]: Aggregator<never, unknown> } }
-    | { readonly kind: "reduce"; readonly schema: AnySchema; readonly reduce: (total: AnyValue, value: AnyValue) => AnyValue };
+    | { readonly kind: "reduce"; readonly schema: AnySchema; readonly reduce: (total: AnyValue, value: AnyValue) => AnyValue; readonly migrations: readonly SerdeMigration<AnyValue>[] };
   readonly onError: ErrorPolicy;
 }
 export interface LateNode extends NodeBase {

@@ -1,6 +1,6 @@
 import { ByteWriter, type RecordKey, writeFrame } from "../model/index.ts";
-import type { RowEncoder, SinkSpec } from "../port/index.ts";
-import { compileJsonEncoder, type RecordSchema, type Serde } from "../schema/index.ts";
+import type { RowEncoder, SinkShape, SinkSpec } from "../port/index.ts";
+import { columnShapes, compileJsonEncoder, type Difference, isSameShape, type RecordSchema, type Serde, type ValueShape, valueShape, writingDifferences } from "../schema/index.ts";
 import type { AnySchema } from "./node.ts";
 import type { ValueFormat } from "./value-format.ts";
 
@@ -33,7 +33,19 @@ export function topic(name: string, form: AnySchema | Serde<unknown>, options: T
 
 type Write = (value: unknown) => Uint8Array | string | null;
 
-function topicSpec(name: string, summary: string, declaration: unknown, { key }: TopicOptions<unknown>, compile: () => Write): SinkSpec<unknown> {
+/** What readers of the topic see. */
+function topicShape({ schema, format, serde }: TopicDeclaration): ValueShape {
+  if (serde !== undefined) return valueShape(serde);
+  return { serde: format?.name ?? "JSON", ...(schema === undefined ? {} : { columns: columnShapes(schema) }) };
+}
+
+function topicChanges(earlier: ValueShape, now: ValueShape): readonly Difference[] {
+  if (earlier.serde !== now.serde) return [{ isBreaking: true, message: `its values were ${earlier.serde} and are ${now.serde}`, effect: "readers must know both: what is in the topic stays as it is" }];
+  if (earlier.columns !== undefined && now.columns !== undefined) return writingDifferences(earlier.columns, now.columns, "readers");
+  return isSameShape(earlier, now) ? [] : [{ isBreaking: true, message: "its columns are no longer told, or were not before", effect: "nobody can tell what readers meet" }];
+}
+
+function topicSpec(name: string, summary: string, declaration: TopicDeclaration, { key }: TopicOptions<unknown>, compile: () => Write): SinkSpec<unknown> {
   return Object.freeze({
     kind: "sink",
     connector: "log",
@@ -43,6 +55,8 @@ function topicSpec(name: string, summary: string, declaration: unknown, { key }:
     rebuildable: "no",
     dependents: Object.freeze([]),
     problems: Object.freeze([]),
+    shape: topicShape(declaration) as unknown as SinkShape,
+    changesSince: (earlier: SinkShape) => topicChanges(earlier as unknown as ValueShape, topicShape(declaration)),
     declaration,
     encoder: (): RowEncoder<unknown> => {
       const write = compile();

@@ -98,6 +98,16 @@ function addLooking(program: Command, run: Run): void {
     .addOption(new Option("--format <format>", "text, or a Mermaid diagram").choices(["text", "mermaid"]).default("text"))
     .action(run(async () => (await import("./command/describe.ts")).describe));
   program
+    .command("check")
+    .description("check a topology, and tell what has changed since its lock file was written: compatible, or breaking")
+    .argument("[name or file]")
+    .option("--name <export>", "which topology of the file")
+    .option("--lock <file>", "the lock file (default: topology.lock.json beside the topology's file)")
+    .option("--accept", "write the lock file although something is lost")
+    .option("--frozen", "write nothing, and fail where the lock file is not up to date")
+    .addHelpText("after", "\nExample:\n  iot-topology check ./topology.ts          before a deployment; commit topology.lock.json with the change\n  iot-topology check ./topology.ts --frozen in a build: exit code 1 where that was forgotten")
+    .action(run(async () => (await import("./command/check.ts")).check));
+  program
     .command("sql")
     .description("ask ClickHouse: the running instance's, or the data folder's")
     .argument("<query>")
