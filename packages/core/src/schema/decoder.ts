@@ -1,6 +1,7 @@
 import { CastFailure, DEPTH_MAX, Issues } from "./cast-failure.ts";
 import { compileRecordCast } from "./caster.ts";
 import { hasEscapedName, readJson } from "./json-reader.ts";
+import { QuickLayouts } from "./quick-layouts.ts";
 import { isDeeper, mayRound, parseExact } from "./json-text.ts";
 import type { ErrorCode } from "../model/index.ts";
 import type { RecordSchema } from "./record-schema.ts";
@@ -69,6 +70,7 @@ export function compileDecoder<Out, In>(schema: RecordSchema<Out, In>, limits: D
   const cast = compileRecordCast(schema);
   const issues = new Issues(depthMax);
   const tooDeep = (): CastFailure => refuseDepth(depthMax);
+  const quick = new QuickLayouts(schema);
 
   /** Once more with the numbers' source text, because one of them may have been rounded. */
   function castExactly(bytes: Buffer, text: string): unknown {
@@ -87,6 +89,10 @@ export function compileDecoder<Out, In>(schema: RecordSchema<Out, In>, limits: D
   }
 
   return (bytes) => {
+    if (bytes !== null && bytes.length <= bytesMax) {
+      const record = quick.read(bytes);
+      if (record !== undefined) return record as Out;
+    }
     const text = payloadText(bytes, bytesMax, depthMax);
     if (typeof text !== "string") return text;
     let parsed: unknown;
@@ -109,6 +115,7 @@ export function compileDecoder<Out, In>(schema: RecordSchema<Out, In>, limits: D
       }
     }
     if (issues.count > 0) return fail(bytes as Buffer);
+    if (depthMax > 1) quick.learn(bytes as Buffer);
     return out as Out;
   };
 }

@@ -14,7 +14,7 @@ function isLeap(year: number): boolean {
 }
 
 /** Whether a day exists. */
-function dayExists(year: number, month: number, day: number): boolean {
+export function dayExists(year: number, month: number, day: number): boolean {
   if (month < 1 || month > 12 || day < 1) return false;
   return day <= (MONTH_DAYS[month] as number) || (month === 2 && day === 29 && isLeap(year));
 }

@@ -72,8 +72,9 @@ export function momentCast(bits: 32 | 64, precision: number): Cast {
   };
 }
 
-const MS_MIN = MOMENT_SECONDS_MIN * 1000;
-const MS_MAX = MOMENT_SECONDS_MAX * 1000 + 999;
+/** The least and the greatest epoch millisecond of a DateTime64(3). */
+export const MS_MIN: number = MOMENT_SECONDS_MIN * 1000;
+export const MS_MAX: number = MOMENT_SECONDS_MAX * 1000 + 999;
 
 /** The common moments of a DateTime64(3) without a bigint; NaN for all that {@link momentCast} must look at. */
 export function quickMs(value: unknown): number {
