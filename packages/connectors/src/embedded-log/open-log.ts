@@ -1,12 +1,12 @@
 import { TopologyError, isStableName, openLevel, silentLogger, systemClock } from "@iot-topology/core";
-import type { AppendResult, Clock, FetchResult, Level, Logger, ProducerRecord, ProducerSequence } from "@iot-topology/core";
+import type { AppendResult, Clock, FetchedFrames, FetchResult, Level, Logger, ProducerRecord, ProducerSequence } from "@iot-topology/core";
 import { sealBatch } from "./batch.ts";
 import type { EmbeddedLog, EmbeddedLogOptions, TopicRecords, TopicStats } from "./embedded-log.ts";
 import { type Chunk, ChunkEncoder } from "./encode.ts";
 import { type Draft, GroupWriter } from "./group-writer.ts";
 import { FORMAT_KEY, FORMAT_VERSION, batchKey, kindRange, numbers, positionKey, readU64, sourceKey, topicKey } from "./key.ts";
 import { Producers } from "./producers.ts";
-import { fetchRecords } from "./reader.ts";
+import { fetchBatches, fetchRecords } from "./reader.ts";
 import { type ProtectedOffset, type Retention, type RetentionResult, expiredBatches, removeExpired } from "./retention.ts";
 import { type PartitionState, type TopicState, loadTopics, newPartitions, openSealedValue } from "./state.ts";
 
@@ -198,6 +198,10 @@ class OpenLog implements EmbeddedLog {
 
   async fetch(topic: string, partition: number, fromOffset: number, limits: { readonly recordsMax: number; readonly bytesMax: number }): Promise<FetchResult> {
     return fetchRecords(this.#level, this.#partition(topic, partition), fromOffset, limits);
+  }
+
+  async fetchFrames(topic: string, partition: number, fromOffset: number, limits: { readonly recordsMax: number; readonly bytesMax: number }): Promise<FetchedFrames> {
+    return fetchBatches(this.#level, this.#partition(topic, partition), fromOffset, limits);
   }
 
   async deleteRecordsBefore(topic: string, partition: number, offset: number): Promise<void> {

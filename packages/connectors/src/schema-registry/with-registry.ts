@@ -46,7 +46,8 @@ async function loadSchemas(store: SchemaStore, records: readonly LogRecord[]): P
 
 /** The same log, with another `fetch`. Its methods go on working on the log itself, whatever it is made of. */
 function withFetch<L extends SourceLog>(log: L, fetch: SourceLog["fetch"]): L {
-  const bound = new Map<PropertyKey, unknown>([["fetch", fetch]]);
+  // Records that came in frames would go past `fetch`.
+  const bound = new Map<PropertyKey, unknown>([["fetch", fetch], ["fetchFrames", undefined]]);
   return new Proxy(log, {
     get(target, key) {
       if (bound.has(key)) return bound.get(key);

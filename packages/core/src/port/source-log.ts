@@ -9,6 +9,24 @@ export interface FetchResult {
   readonly endOffset: number;
 }
 
+/** A stretch of consecutive records as frames (model/frame.ts), one behind another. */
+export interface FrameBatch {
+  /** The offset of its first record. */
+  readonly baseOffset: number;
+  readonly count: number;
+  readonly bytes: Buffer;
+  /** Where in the bytes the first frame begins. */
+  readonly start: number;
+}
+
+/** What {@link SourceLog.fetchFrames} gives. */
+export interface FetchedFrames {
+  /** Without gaps; the first may begin before the offset asked for. */
+  readonly batches: readonly FrameBatch[];
+  readonly nextOffset: number;
+  readonly endOffset: number;
+}
+
 /** Names a producer and the place of a batch in its sequence, so that a repeat is dropped. */
 export interface ProducerSequence {
   readonly producerId: string;
@@ -36,6 +54,11 @@ export interface SourceLog {
   offsets(topic: string, partition: number): Promise<{ readonly start: number; readonly end: number }>;
   /** Returns at once, with no records at the end of the partition. Throws OFFSET_OUT_OF_RANGE below the start. */
   fetch(topic: string, partition: number, fromOffset: number, limits: { readonly recordsMax: number; readonly bytesMax: number }): Promise<FetchResult>;
+  /**
+   * The same in whole batches, as the log holds them, so that nothing is made before it is needed; the limits are passed by what the last batch holds. A log that
+   * holds records in another form does not have it.
+   */
+  fetchFrames?(topic: string, partition: number, fromOffset: number, limits: { readonly recordsMax: number; readonly bytesMax: number }): Promise<FetchedFrames>;
   /** Calls back after each append, until the returned function is called. */
   onAppend(listener: () => void): () => void;
   /** Appends all or none, durably. With a sequence, a repeat adds nothing. */

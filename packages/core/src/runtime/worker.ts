@@ -5,8 +5,9 @@
  */
 import type { OutboxEntry } from "../commit/outbox.ts";
 import { TopologyError, topicPartitionName } from "../model/index.ts";
-import { isClusterLog, turnOf } from "../port/index.ts";
+import { isClusterLog, turnOf, type SourceLog } from "../port/index.ts";
 import type { TaskInput } from "../task/input.ts";
+import { FrameRun, listRun, type RecordRun } from "../task/record-run.ts";
 import type { DeliveryLane } from "./lane.ts";
 import type { OpenedTask } from "./open-task.ts";
 import type { ResolvedOptions } from "./options.ts";
@@ -18,6 +19,15 @@ const FETCH_BYTES_MAX = 4 * 1_048_576;
 const FETCH_RETRIES_MAX = 10;
 const IDLE_WAIT_MS = 1_000;
 const IDLE_COMMIT_MS = 500;
+
+async function fetchRun(log: SourceLog, { topic, partition, fetchOffset }: TaskInput, limits: { readonly recordsMax: number; readonly bytesMax: number }): Promise<{ run: RecordRun; nextOffset: number; endOffset: number }> {
+  if (log.fetchFrames === undefined) {
+    const { records, nextOffset, endOffset } = await log.fetch(topic, partition, fetchOffset, limits);
+    return { run: listRun(records), nextOffset, endOffset };
+  }
+  const { batches, nextOffset, endOffset } = await log.fetchFrames(topic, partition, fetchOffset, limits);
+  return { run: new FrameRun(topic, partition, batches, fetchOffset), nextOffset, endOffset };
+}
 
 interface WorkerTask {
   readonly opened: OpenedTask;
@@ -235,9 +245,10 @@ export class Worker {
     for (let attempt = 1; ; attempt++) {
       try {
         const limits = { recordsMax: FETCH_RECORDS_MAX, bytesMax: FETCH_BYTES_MAX };
-        const { records, nextOffset, endOffset } = await log.fetch(input.topic, input.partition, input.fetchOffset, limits);
-        const hadMore = nextOffset > input.fetchOffset;
-        input.offer(records, nextOffset, endOffset);
+        const from = input.fetchOffset;
+        const { run, nextOffset, endOffset } = await fetchRun(log, input, limits);
+        const hadMore = nextOffset > from;
+        input.offer(run, nextOffset, endOffset);
         if (this.#isRemote && hadMore) this.wake();
         return;
       } catch (cause) {

@@ -31,6 +31,9 @@ export class StateTable<V> {
   #old = new Map<string, Entry<V>>();
   #dirty: Entry<V>[] = [];
   #inFlight: Entry<V>[] = [];
+  // Most keys are put right after they were got: the second look-up is spared.
+  #lastKey: string | undefined;
+  #last: Entry<V> | undefined;
 
   /** `prefix` must not end inside another store's: stores are kept apart by it. */
   constructor(backend: StateBackend, name: string, codec: ValueCodec<V>, options: { readonly entriesMax: number; readonly scratch: ByteWriter; readonly prefix?: string }) {
@@ -52,6 +55,8 @@ export class StateTable<V> {
   /** The value of a key. It may be changed in place if it is `put` again before the next commit. */
   get(key: string): V | undefined {
     const entry = this.#young.get(key) ?? this.#recall(key);
+    this.#lastKey = key;
+    this.#last = entry;
     return entry?.value;
   }
 
@@ -77,11 +82,13 @@ export class StateTable<V> {
   }
 
   #set(key: string, value: V | undefined): void {
-    let entry = this.#young.get(key) ?? this.#old.get(key);
+    let entry = key === this.#lastKey ? this.#last : (this.#young.get(key) ?? this.#old.get(key));
     if (entry === undefined) {
       entry = { key, value, dirty: true };
       this.#young.set(key, entry);
       this.#dirty.push(entry);
+      this.#lastKey = key;
+      this.#last = entry;
       return;
     }
     entry.value = value;
@@ -113,6 +120,7 @@ export class StateTable<V> {
   committed(): void {
     this.#inFlight = [];
     if (this.#young.size <= this.#entriesMax / 2) return;
+    this.#lastKey = undefined;
     this.#old = this.#young;
     this.#young = new Map();
     // What was deleted stays known until it leaves the cache, so nothing but dirty entries must be carried over.

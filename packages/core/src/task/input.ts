@@ -1,4 +1,7 @@
 import type { LogRecord } from "../model/index.ts";
+import { listRun, type RecordRun } from "./record-run.ts";
+
+const NOTHING: RecordRun = listRun([]);
 
 /**
  * One partition that a task reads:
@@ -11,9 +14,9 @@ export class TaskInput {
   position: number;
   fetchOffset: number;
   endOffset: number;
-  #records: readonly LogRecord[] = [];
-  #next = 0;
-  #after: { readonly records: readonly LogRecord[]; readonly nextOffset: number } | undefined;
+  #run: RecordRun = NOTHING;
+  #head: LogRecord | undefined;
+  #after: { readonly run: RecordRun; readonly nextOffset: number } | undefined;
   #behind = 0;
 
   constructor(topic: string, partition: number, position: number, endOffset: number) {
@@ -27,11 +30,11 @@ export class TaskInput {
 
   /** The next record, or undefined where nothing is fetched. */
   get head(): LogRecord | undefined {
-    return this.#records[this.#next];
+    return this.#head;
   }
   /** How many fetched records wait. */
   get waiting(): number {
-    return this.#records.length - this.#next + (this.#after?.records.length ?? 0);
+    return (this.#head === undefined ? 0 : 1) + this.#run.left + (this.#after?.run.left ?? 0);
   }
   get wantsFetch(): boolean {
     return this.#after === undefined;
@@ -45,31 +48,31 @@ export class TaskInput {
   }
 
   /** Takes what was fetched. */
-  offer(records: readonly LogRecord[], nextOffset: number, endOffset: number): void {
+  offer(run: RecordRun, nextOffset: number, endOffset: number): void {
     this.fetchOffset = nextOffset;
     this.endOffset = endOffset;
-    if (this.#next >= this.#records.length) {
-      this.#records = records;
-      this.#next = 0;
-      this.#behind = nextOffset;
-      if (records.length === 0) this.position = nextOffset;
-    } else {
-      this.#after = { records, nextOffset };
-    }
+    if (this.#head === undefined) this.#begin(run, nextOffset);
+    else this.#after = { run, nextOffset };
+  }
+
+  #begin(run: RecordRun, nextOffset: number): void {
+    this.#run = run;
+    this.#head = run.next();
+    this.#behind = nextOffset;
+    if (this.#head === undefined) this.position = nextOffset;
   }
 
   /** The head was processed. */
   advance(): void {
-    const record = this.#records[this.#next++] as LogRecord;
-    this.position = record.offset + 1;
-    if (this.#next < this.#records.length) return;
+    const { offset } = this.#head as LogRecord;
+    this.#head = this.#run.next();
+    if (this.#head !== undefined) {
+      this.position = offset + 1;
+      return;
+    }
     this.position = this.#behind;
     const after = this.#after;
     this.#after = undefined;
-    this.#records = after?.records ?? [];
-    this.#next = 0;
-    if (after === undefined) return;
-    this.#behind = after.nextOffset;
-    if (after.records.length === 0) this.position = after.nextOffset;
+    if (after !== undefined) this.#begin(after.run, after.nextOffset);
   }
 }

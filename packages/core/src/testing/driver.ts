@@ -3,6 +3,7 @@ import { planOf } from "../runtime/instance.ts";
 import type { SubTopology } from "../plan/plan.ts";
 import { type MemoryBackend, memoryBackend } from "../state/memory-backend.ts";
 import { TaskInput } from "../task/input.ts";
+import { listRun } from "../task/record-run.ts";
 import { Task } from "../task/task.ts";
 import { Committer } from "../commit/commit.ts";
 import type { Topology, TopologyNode } from "../topology/index.ts";
@@ -154,7 +155,7 @@ class DriverPart {
   process(topic: string, record: { readonly key: Buffer | null; readonly value: Buffer | null; readonly timestamp: number; readonly headers: readonly Header[] }): void {
     const offset = this.ends.get(topic) ?? 0;
     this.ends.set(topic, offset + 1);
-    this.task.inputs.find((input) => input.topic === topic)?.offer([{ ...record, topic, partition: 0, offset }], offset + 1, offset + 1);
+    this.task.inputs.find((input) => input.topic === topic)?.offer(listRun([{ ...record, topic, partition: 0, offset }]), offset + 1, offset + 1);
     this.task.process(1);
   }
 }

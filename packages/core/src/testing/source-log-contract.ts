@@ -1,6 +1,7 @@
 import { ByteWriter, TopologyError, partitionOfKey, writeFrame } from "../model/index.ts";
 import type { LogRecord, ProducerRecord } from "../model/index.ts";
 import type { SourceLog } from "../port/index.ts";
+import { FrameRun } from "../task/record-run.ts";
 
 /** The assertions that a contract suite needs; those of tap's `t` fit. */
 export interface ContractTest {
@@ -139,6 +140,8 @@ function records(suite: Suite): void {
   });
 }
 
+const textsOf = ({ topic, partition, offset, timestamp, key, value, headers }: LogRecord): unknown[] => [topic, partition, offset, timestamp, key?.toString(), value?.toString(), headers];
+
 function fetches(suite: Suite): void {
   suite("fetches of any size give each record once, in order", async (t, log) => {
     await log.ensureTopic("a", { partitions: 1 });
@@ -156,6 +159,29 @@ function fetches(suite: Suite): void {
     t.equal(middle.nextOffset, 338);
     t.equal(middle.endOffset, number);
     t.equal((await log.fetch("a", 0, 10, { recordsMax: 5, bytesMax: 1 << 20 })).records[0]?.offset, 10, "backwards too");
+  });
+  suite("frames of any limits hold the records that a fetch gives, from any offset on", async (t, log) => {
+    if (log.fetchFrames === undefined) return;
+    await log.ensureTopic("a", { partitions: 1 });
+    let number = 0;
+    for (const count of [1, 300, 3, 40]) await log.append("a", Array.from({ length: count }, () => recordOf(`k${number}`, `${"x".repeat(number % 50)}${number++}`)));
+    const wanted = await readPartition(log, "a", 0, 0, ALL);
+    for (const limits of [{ recordsMax: 1, bytesMax: 1 << 20 }, { recordsMax: 97, bytesMax: 1 << 20 }, { recordsMax: 10_000, bytesMax: 1 }, ALL]) {
+      for (const from of [0, 1, 150, 301, number - 1]) {
+        const found: LogRecord[] = [];
+        for (let next = from; next < number; ) {
+          const { batches, nextOffset, endOffset } = await log.fetchFrames("a", 0, next, limits);
+          const run = new FrameRun("a", 0, batches, next);
+          t.equal(run.left, nextOffset - next);
+          for (let record = run.next(); record !== undefined; record = run.next()) found.push(record);
+          t.equal(endOffset, number);
+          next = nextOffset;
+        }
+        t.same(found.map(textsOf), wanted.slice(from).map(textsOf), `${JSON.stringify(limits)} from ${from}`);
+      }
+    }
+    t.same(await log.fetchFrames("a", 0, number, ALL), { batches: [], nextOffset: number, endOffset: number });
+    await t.rejects(log.fetchFrames("a", 0, number + 1, ALL), { code: "OFFSET_OUT_OF_RANGE" });
   });
   suite("records before an offset can be dropped, all of them too, and offsets go on", async (t, log) => {
     await log.ensureTopic("a", { partitions: 2 });
