@@ -4,8 +4,8 @@ import type { TopologyNode } from "../topology/index.ts";
 export interface NodeTraits {
   /** Whether records leave with the key with which they came. */
   readonly key: "keeps" | "changes";
-  /** By what its state is kept: by fields of the value, or by the record's key; then equal keys must be in one task. */
-  readonly state: "none" | "fields" | "key";
+  /** By what its state is kept: by fields of the value, or by the record's key; then equal keys must be in one task. By foreign keys, rows that meet may have come with any keys. */
+  readonly state: "none" | "fields" | "key" | "foreign-key";
   /** When its rows leave: with the record that makes them, at commits, or by the clock. Only the first are the same rows again when the input is read again. */
   readonly emits: "record" | "commit" | "clock";
   /** What leaves: the values that came, other values, or rows of which a later one replaces an earlier one of its key. */
@@ -45,4 +45,8 @@ export const NODE_TRAITS: { readonly [K in TopologyNode["kind"]]: NodeTraits } =
   "table-map": KEYED,
   "keyed-aggregate": KEYED,
   "stream-table-join": LOOKUP,
+  "table-group": { key: "changes", state: "none", emits: "record", rows: "changed" },
+  "table-aggregate": KEYED,
+  "table-join": KEYED,
+  "foreign-key-join": { ...KEYED, state: "foreign-key" },
 };

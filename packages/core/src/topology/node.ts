@@ -8,6 +8,7 @@ import type { RecordSchema, SerdeMigration, StandardSchema } from "../schema/ind
 import type { Aggregator } from "./aggregate.ts";
 import type { AnyJoinNode } from "./join-nodes.ts";
 import type { RepartitionForm } from "./repartition.ts";
+import type { AnyTableJoinNode } from "./table-join-nodes.ts";
 import type { AnyTableNode } from "./table-nodes.ts";
 import type { ValueFormat } from "./value-format.ts";
 import type { TumblingWindow } from "./window.ts";
@@ -157,7 +158,8 @@ export type TopologyNode =
   | RepartitionNode
   | SinkNode
   | AnyTableNode
-  | AnyJoinNode;
+  | AnyJoinNode
+  | AnyTableJoinNode;
 
 /** A whole topology, frozen. Made by `defineTopology`. */
 export interface Topology {
