@@ -18,7 +18,7 @@ import { StateTable } from "./table.ts";
 import { startText } from "./window-table.ts";
 
 /** A key's value from a time on; null is a deletion. */
-interface Version<V> {
+export interface Version<V> {
   readonly value: V | null;
   readonly timestamp: number;
 }
@@ -27,8 +27,8 @@ const TIME_LENGTH = 16;
 /** Before every time that a date can have. */
 const FIRST_TIME = -8_640_000_000_000_000;
 
-/** timestamp f64 | 0, or 1 and the serde's bytes to the end. */
-function versionCodec<V>(serde: Serde<V>): ValueCodec<Version<V>> {
+/** How a version stands in a store: timestamp f64 | 0, or 1 and the serde's bytes to the end. */
+export function versionCodec<V>(serde: Serde<V>): ValueCodec<Version<V>> {
   return {
     encode(writer, { value, timestamp }) {
       writer.f64(timestamp);
@@ -79,8 +79,7 @@ export class VersionedTable<V> {
     const latest = this.#latest.get(key);
     if (latest === undefined || latest.timestamp <= moment) return latest;
     const prefix = versionsOf(key);
-    for (const [, version] of this.#former.entries({ from: prefix + startText(FIRST_TIME), below: prefix + startText(moment + 1), reverse: true })) return version;
-    return undefined;
+    return this.#former.first({ from: prefix + startText(FIRST_TIME), below: prefix + startText(moment + 1), reverse: true })?.[1];
   }
 
   /** Sets a key's value from a time on, up to the next version. True where that is the newest version. */
@@ -105,15 +104,11 @@ export class VersionedTable<V> {
     const prefix = versionsOf(key);
     const place = prefix + startText(version.timestamp);
     if (this.#former.get(place) === undefined) {
-      let next = latest.timestamp;
-      for (const [, after] of this.#former.entries({ from: place, below: prefix + startText(latest.timestamp) })) {
-        next = after.timestamp;
-        break;
-      }
-      for (const [, before] of this.#former.entries({ from: prefix + startText(FIRST_TIME), below: place, reverse: true })) {
+      const next = this.#former.first({ from: place, below: prefix + startText(latest.timestamp) })?.[1].timestamp ?? latest.timestamp;
+      const before = this.#former.first({ from: prefix + startText(FIRST_TIME), below: place, reverse: true })?.[1];
+      if (before !== undefined) {
         this.#ends.remove(endMark(next, key, before.timestamp));
         this.#addEnd(version.timestamp, key, before.timestamp);
-        break;
       }
       this.#addEnd(next, key, version.timestamp);
     }

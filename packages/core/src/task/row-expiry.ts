@@ -36,18 +36,13 @@ export class RowExpiry {
     const streamTime = advanceStreamTime(this.#context, this.#name, timestamp);
     if (streamTime < this.#quietUntil) return;
     // From the beginning each time: a mark that is set again may be due as well.
-    for (let mark = this.#firstMark(); mark !== undefined; mark = this.#firstMark()) {
+    for (let mark = this.#marks.first(); mark !== undefined; mark = this.#marks.first()) {
       this.#quietUntil = timeOfKey(mark);
       if (this.#quietUntil > streamTime) return;
       this.#marks.remove(mark);
       this.#due(keyBehindTime(mark), this.#quietUntil);
     }
     this.#quietUntil = Number.POSITIVE_INFINITY;
-  }
-
-  #firstMark(): string | undefined {
-    for (const mark of this.#marks.walk("", undefined)) return mark;
-    return undefined;
   }
 
   #due(key: string, due: number): void {

@@ -15,6 +15,19 @@ t.test("versions that come out of order are forwarded, and those older than the 
   t.end();
 });
 
+t.test("a versioned store answers as of any moment of its history, and a deletion hides a row from its time on", (t) => {
+  const topology = defineTopology("history", (b) => b.table("in", { store: "rows", value: integer, history: 20 }).toStream().sink(collect("out")));
+  const driver = straightRun(topology, [["in", "a", 1, 10], ["in", "a", null, 25], ["in", "a", 3, 20], ["in", "b", 4, 30]]);
+  const asOf = (moment: number) => driver.store("rows").get("a", moment)?.value ?? null;
+  t.same([9, 10, 19, 20, 24, 25, 30].map(asOf), [null, 1, 1, 3, 3, null, null]);
+  t.equal(driver.store("rows").get("a"), undefined);
+  t.same(driver.store("rows").range(), [{ key: "b", value: 4, timestamp: 30 }]);
+  driver.pipe("in", { key: "b", value: 5, timestamp: 40 });
+  void driver.commit();
+  t.same([19, 20].map(asOf), [null, 3]);
+  t.end();
+});
+
 t.test("totals and joins are of the newest versions, and a stream can be a versioned table too", (t) => {
   const topology = defineTopology("newest", (b) => {
     const left = b.source("left").decode(integer).toTable("lefts", { value: integer, history: 100 });
