@@ -1,4 +1,4 @@
-import type { NodeId, RepartitionNode, SinkNode, SourceNode, Topology, TopologyNode } from "../topology/index.ts";
+import type { NodeId, RepartitionNode, SinkNode, SourceNode, StoreDeclaration, Topology, TopologyNode } from "../topology/index.ts";
 import { policyOf, type SubTopology } from "./plan.ts";
 
 /** Finds the representative of a node's part. */
@@ -11,6 +11,19 @@ function find(parents: NodeId[], id: NodeId): NodeId {
 function union(parents: NodeId[], a: NodeId, b: NodeId): void {
   const [rootA, rootB] = [find(parents, a), find(parents, b)];
   parents[Math.max(rootA, rootB)] = Math.min(rootA, rootB);
+}
+
+/** Steps that share a store are one task. */
+function uniteByStores(nodes: readonly TopologyNode[], parents: NodeId[]): void {
+  const users = new Map<StoreDeclaration, NodeId>();
+  for (const node of nodes) {
+    if (node.kind !== "process") continue;
+    for (const store of node.stores) {
+      const other = users.get(store);
+      if (other === undefined) users.set(store, node.id);
+      else union(parents, node.id, other);
+    }
+  }
 }
 
 function policyTarget(node: TopologyNode): NodeId | undefined {
@@ -26,6 +39,7 @@ export function cut(topology: Topology): readonly SubTopology[] {
   const { nodes } = topology;
   const parents = nodes.map((node) => node.id);
   for (const node of nodes) for (const before of node.upstream) union(parents, node.id, before);
+  uniteByStores(nodes, parents);
   const hasSource = new Set(nodes.filter((node) => node.kind === "source").map((node) => find(parents, node.id)));
   for (const node of nodes) {
     const target = policyTarget(node);

@@ -2,7 +2,7 @@ import type { ErrorPolicy, TopologyNode } from "../topology/index.ts";
 import { warningsOf } from "./lint.ts";
 import { downstream, type Plan, stepName, type SubTopology } from "./plan.ts";
 import { summary } from "./summary.ts";
-import { NODE_TRAITS } from "./traits.ts";
+import { traitsOf } from "./traits.ts";
 
 function policy(plan: Plan, onError: ErrorPolicy): string {
   if (onError.kind !== "dead-letter") return onError.kind === "skip" ? ", errors skipped" : "";
@@ -39,7 +39,7 @@ function mermaidOf(plan: Plan, part: SubTopology, place: number): string[] {
   const lines = [`  subgraph s${place}["${mermaidText(part.name)}"]`];
   for (const node of part.nodes) {
     const text = `"${mermaidText(label(plan, node))}"`;
-    const shape = node.kind === "source" || node.kind === "sink" || node.kind === "repartition" ? `[(${text})]` : NODE_TRAITS[node.kind].state !== "none" ? `[[${text}]]` : `[${text}]`;
+    const shape = node.kind === "source" || node.kind === "sink" || node.kind === "repartition" ? `[(${text})]` : traitsOf(node).state !== "none" ? `[[${text}]]` : `[${text}]`;
     lines.push(`    ${id(node)}${shape}`);
     if (node.kind === "sink") node.spec.dependents.forEach((name, index) => lines.push(`    ${id(node)}d${index}["${mermaidText(name)}"]`, `    ${id(node)} --> ${id(node)}d${index}`));
   }

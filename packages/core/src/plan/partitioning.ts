@@ -1,6 +1,6 @@
 import type { RepartitionForm, SourceNode, TopologyNode } from "../topology/index.ts";
 import { stepName, type SubTopology } from "./plan.ts";
-import { NODE_TRAITS } from "./traits.ts";
+import { traitsOf } from "./traits.ts";
 
 /** By which fields values are known to be partitioned: records are in one partition where all of these are equal. */
 export interface Partitioning {
@@ -48,7 +48,7 @@ export function partitioningOf(nodes: readonly TopologyNode[], node: TopologyNod
 
 /** Whether the records at a node still have the keys by which their topic is partitioned: those of the log, or of a repartition. */
 export function hasTopicKeys(nodes: readonly TopologyNode[], node: TopologyNode): boolean {
-  if (NODE_TRAITS[node.kind].key === "changes") return false;
+  if (traitsOf(node).key === "changes") return false;
   return node.upstream.every((id) => {
     const before = nodes.find((other) => other.id === id);
     return before === undefined || hasTopicKeys(nodes, before);
@@ -58,13 +58,11 @@ export function hasTopicKeys(nodes: readonly TopologyNode[], node: TopologyNode)
 /**
  * The steps whose state would be split over several tasks if the topics had more than one partition: a repeat could pass a dedup, and a group
  * would have a row from each task. Right for any number of partitions is only state by fields that include those that its records are partitioned by: what a cast
- * says of its topic (`partitionedBy`), or the fields of a repartition; and state by the records' keys, as long as no step changed them since they were read. A row and the row
- * that it names by a foreign key are in different partitions as a rule.
+ * says of its topic (`partitionedBy`), or the fields of a repartition; and state by the records' keys, as long as no step changed them since they were read.
  */
 export function stepsBoundToOnePartition(part: SubTopology): readonly string[] {
   return part.nodes.flatMap((node) => {
-    const { state } = NODE_TRAITS[node.kind];
-    if (state === "foreign-key") return [stepName(node)];
+    const { state } = traitsOf(node);
     if (state === "key") {
       const isKeyed = node.upstream.every((id) => part.nodes.some((other) => other.id === id && hasTopicKeys(part.nodes, other)));
       return isKeyed ? [] : [stepName(node)];

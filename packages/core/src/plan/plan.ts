@@ -15,6 +15,8 @@ export interface PlanError {
     | "WINDOW_INVALID"
     | "DEDUP_INVALID"
     | "JOIN_INVALID"
+    | "STORE_INVALID"
+    | "CHILD_INVALID"
     | "SINK_INVALID"
     | "SINK_DUPLICATE"
     | "SCHEMA_REQUIRED"
@@ -23,8 +25,6 @@ export interface PlanError {
     | "REPARTITION_UNUSED"
     | "REPARTITION_CYCLE"
     | "PARTITIONS_MISMATCH"
-    | "STORE_REQUIRED"
-    | "TABLE_INVALID"
     | "DEAD_LETTERS_LOST"
     | "VERSION_INVALID";
   readonly step: string;

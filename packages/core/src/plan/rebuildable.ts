@@ -1,6 +1,6 @@
 import type { TopologyNode } from "../topology/index.ts";
 import type { SubTopology } from "./plan.ts";
-import { NODE_TRAITS } from "./traits.ts";
+import { traitsOf } from "./traits.ts";
 
 /** Whether a step stands before a node whose rows leave at commits or by the clock, so that their number depends on when those came. */
 function followsTimedRows(nodes: readonly TopologyNode[], node: TopologyNode): boolean {
@@ -8,7 +8,7 @@ function followsTimedRows(nodes: readonly TopologyNode[], node: TopologyNode): b
     const before = nodes.find((other) => other.id === id);
     if (before === undefined) return false;
     // What comes late leaves one by one.
-    if (NODE_TRAITS[before.kind].emits !== "record") return node.kind !== "late";
+    if (traitsOf(before).emits !== "record") return node.kind !== "late";
     return followsTimedRows(nodes, before);
   });
 }

@@ -1,6 +1,6 @@
 import type { RowFacts } from "../port/index.ts";
 import type { NodeId, Topology, TopologyNode } from "../topology/index.ts";
-import { NODE_TRAITS } from "./traits.ts";
+import { traitsOf } from "./traits.ts";
 
 const RAW: RowFacts = Object.freeze({ mayRepeat: true, isUpdated: false, group: undefined, identity: undefined });
 
@@ -27,7 +27,7 @@ function factsOf(node: TopologyNode, nodes: readonly TopologyNode[], at: (id: No
       // What is late left before the step in front did anything with it.
       return at(nodes[node.upstream[0] as NodeId]?.upstream[0] as NodeId);
     default: {
-      const { rows } = NODE_TRAITS[node.kind];
+      const { rows } = traitsOf(node);
       const facts = before();
       // Of other values the fields may be others.
       return rows === "same" ? facts : { mayRepeat: facts.mayRepeat, isUpdated: facts.isUpdated || rows === "updates", group: undefined, identity: undefined };

@@ -4,8 +4,8 @@ import type { TopologyNode } from "../topology/index.ts";
 export interface NodeTraits {
   /** Whether records leave with the key with which they came. */
   readonly key: "keeps" | "changes";
-  /** By what its state is kept: by fields of the value, or by the record's key; then equal keys must be in one task. By foreign keys, rows that meet may have come with any keys. */
-  readonly state: "none" | "fields" | "key" | "foreign-key";
+  /** By what its state is kept: by fields of the value, or by the record's key; then equal keys must be in one task. */
+  readonly state: "none" | "fields" | "key";
   /** When its rows leave: with the record that makes them, at commits, or by the clock. Only the first are the same rows again when the input is read again. */
   readonly emits: "record" | "commit" | "clock";
   /** What leaves: the values that came, other values, or rows of which a later one replaces an earlier one of its key. */
@@ -40,13 +40,19 @@ export const NODE_TRAITS: { readonly [K in TopologyNode["kind"]]: NodeTraits } =
   repartition: REKEYED,
   dedup: { key: "keeps", state: "fields", emits: "record", rows: "same" },
   aggregate: { key: "changes", state: "fields", emits: "commit", rows: "updates" },
+  // Of a process step, see traitsOf.
+  process: { key: "changes", state: "key", emits: "clock", rows: "changed" },
+  "process-child": STATELESS,
   table: KEYED,
   "table-filter": KEYED,
   "table-map": KEYED,
   "keyed-aggregate": KEYED,
   "stream-table-join": LOOKUP,
-  "table-group": { key: "changes", state: "none", emits: "record", rows: "changed" },
-  "table-aggregate": KEYED,
-  "table-join": KEYED,
-  "foreign-key-join": { ...KEYED, state: "foreign-key" },
 };
+
+/** The traits of a step: those of its kind, or what a process step says of itself. */
+export function traitsOf(node: TopologyNode): NodeTraits {
+  const traits = NODE_TRAITS[node.kind];
+  if (node.kind !== "process") return traits;
+  return { ...traits, key: node.keepsKey ? "keeps" : "changes", state: node.stores.length > 0 ? "key" : "none", emits: node.schedules === "wall-clock" ? "clock" : "record" };
+}

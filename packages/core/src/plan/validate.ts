@@ -7,8 +7,8 @@ import type { Topology, TopologyNode } from "../topology/index.ts";
 import { cut } from "./cut.ts";
 import { internalTopics } from "./internal-topics.ts";
 import { joinProblems } from "./join-problems.ts";
+import { processProblems } from "./process-problems.ts";
 import { fieldProblems, repartitionProblems } from "./repartition-problems.ts";
-import { tableProblems } from "./table-problems.ts";
 import { downstream, type Plan, type PlanError, policyOf, problem, stepName } from "./plan.ts";
 
 function nameProblems(topology: Topology): PlanError[] {
@@ -103,7 +103,15 @@ function sinkProblems(topology: Topology): PlanError[] {
 /** Checks a topology as a whole and cuts it into the parts that run. Reports all errors at once. */
 export function validate(topology: Topology): Either<NonEmptyArray<PlanError>, Plan> {
   const subTopologies = cut(topology);
-  const problems = [...nameProblems(topology), ...sourceProblems(topology), ...topology.nodes.flatMap(stateProblems), ...topology.nodes.flatMap(joinProblems), ...topology.nodes.flatMap((node) => tableProblems(topology.nodes, node)), ...sinkProblems(topology), ...repartitionProblems(topology, subTopologies)];
+  const problems = [
+    ...nameProblems(topology),
+    ...sourceProblems(topology),
+    ...topology.nodes.flatMap(stateProblems),
+    ...topology.nodes.flatMap(joinProblems),
+    ...processProblems(topology),
+    ...sinkProblems(topology),
+    ...repartitionProblems(topology, subTopologies),
+  ];
   const [first, ...rest] = problems;
   if (first !== undefined) return left([first, ...rest]);
   const sinks = topology.nodes.flatMap((node) => (node.kind === "sink" || (node.kind === "repartition" && node.spec !== undefined) ? [node.spec as SinkSpec<never>] : []));

@@ -191,7 +191,7 @@ export class Worker {
     let processed = 0;
     if (!this.#isOutboxFull()) {
       await this.#fill(task);
-      processed = task.opened.task.process(Math.min(SLICE_RECORDS, commitRecordsMax));
+      processed = task.opened.task.punctuate(clock.now()) + task.opened.task.process(Math.min(SLICE_RECORDS, commitRecordsMax));
       if (processed > 0) task.dirtySince ??= clock.now();
     }
     const { uncommitted } = task.opened.task;
@@ -318,7 +318,11 @@ export class Worker {
     const { clock, commitIntervalMs } = this.#options;
     const now = clock.now();
     let waitMs = IDLE_WAIT_MS;
-    for (const { dirtySince, failed } of this.#tasks) if (dirtySince !== undefined && !failed) waitMs = Math.min(waitMs, Math.max(0, dirtySince + commitIntervalMs - now));
+    for (const { dirtySince, failed, opened } of this.#tasks) {
+      if (failed) continue;
+      waitMs = Math.min(waitMs, Math.max(0, opened.task.punctuationDue - now));
+      if (dirtySince !== undefined) waitMs = Math.min(waitMs, Math.max(0, dirtySince + commitIntervalMs - now));
+    }
     if (this.#woken || this.#stopping) return;
     const abort = new AbortController();
     this.#wake = () => abort.abort();

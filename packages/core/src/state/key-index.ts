@@ -269,12 +269,6 @@ export class KeyIndex {
     }
   }
 
-  /** The least key. */
-  first(): string | undefined {
-    const found = this.walk("", undefined).next();
-    return found.done === true ? undefined : found.value;
-  }
-
   flush(batch: StateBatch): void {
     this.#nodes.flush(batch);
   }

@@ -3,6 +3,9 @@ import type { ErrorPolicy, NodeId } from "../topology/index.ts";
 import type { StateBackend, StateBatch } from "../state/backend.ts";
 import type { WindowTable } from "../state/window-table.ts";
 import type { Link } from "./link.ts";
+import type { OpenedStore } from "./stores/place.ts";
+import type { Timers } from "./timers.ts";
+import type { UndoLog } from "./undo-log.ts";
 import type { SinkBuffer } from "./sink-buffer.ts";
 
 /** A store as the commit sees it. */
@@ -42,6 +45,12 @@ export interface TaskContext {
   readonly streamTimes: Record<string, number>;
   /** Called at the start of each commit, in the order of the topology: steps that hold rows back send them on. */
   readonly flushes: { readonly node: NodeId; readonly flush: () => void }[];
+  /** The stores of process steps, by name. */
+  readonly stores: Map<string, OpenedStore>;
+  /** When punctuators are due. */
+  readonly timers: Timers;
+  /** What a call of a process step has changed. */
+  readonly undo: UndoLog;
   /** How to look up a table's rows, by its node; filled while the steps are compiled. */
   readonly getters: Map<NodeId, TableGetter>;
   /** The link of a policy's dead-letter stream. */
@@ -55,7 +64,7 @@ export function drop(context: TaskContext, reason: DropReason): void {
 }
 
 /** Why a step drops a record. */
-export type DropReason = "null-key" | "null-value" | "expired" | "null-foreign-key" | "out-of-order";
+export type DropReason = "null-key" | "null-value" | "expired" | "null-foreign-key";
 
 /** The getter of a table, which may be compiled after the step that asks. */
 export function getterOf(context: TaskContext, table: NodeId): TableGetter {

@@ -2,6 +2,7 @@ import { ByteWriter, type LogRecord } from "../model/index.ts";
 import type { RowEncoder, SinkSpec, UnsealedBatch } from "../port/index.ts";
 import type { TaskContext } from "./context.ts";
 import type { AnyRecord } from "./link.ts";
+import { isInjected } from "./timers.ts";
 
 interface MutableRange {
   topic: string;
@@ -39,13 +40,8 @@ export class SinkBuffer {
   /** Encodes one row. A throw of the encoder leaves no part of the row behind. */
   add(context: TaskContext, record: AnyRecord): void {
     const { origin, meta } = context;
-    if (context.flushing) this.#index = this.#flushIndex(origin);
-    else if (origin === this.#lastOrigin) this.#index++;
-    else {
-      this.#lastOrigin = origin;
-      this.#index = 0;
-    }
-    meta.index = this.#index;
+    if (isInjected(origin)) meta.index = context.timers.nextInjectedIndex();
+    else meta.index = this.#nextIndex(origin, context.flushing);
     const start = this.#writer.position;
     try {
       this.#encode(this.#writer, record.value, meta, record.key, record.timestamp, record.headers);
@@ -56,6 +52,16 @@ export class SinkBuffer {
     this.#rowCount++;
     this.#cover(origin);
     if (this.#writer.position >= BATCH_BYTES_MAX || this.#rowCount >= BATCH_ROWS_MAX) this.#cut();
+  }
+
+  #nextIndex(origin: LogRecord, isFlushing: boolean): number {
+    if (isFlushing) this.#index = this.#flushIndex(origin);
+    else if (origin === this.#lastOrigin) this.#index++;
+    else {
+      this.#lastOrigin = origin;
+      this.#index = 0;
+    }
+    return this.#index;
   }
 
   /** While steps flush, rows of one origin need not come one after another. */

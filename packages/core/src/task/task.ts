@@ -7,6 +7,8 @@ import { enter, type TaskContext } from "./context.ts";
 import type { TaskInput } from "./input.ts";
 import type { Link } from "./link.ts";
 import { TASK_TRANSITIONS, type TaskState } from "./state.ts";
+import { type InjectedOrigin, Timers } from "./timers.ts";
+import { UndoLog } from "./undo-log.ts";
 
 /** What a task continues from. */
 export interface TaskSnapshot {
@@ -24,6 +26,8 @@ export interface TaskOptions {
   /** Decoded entries kept in memory a store. */
   readonly cacheEntriesMax: number;
   readonly snapshot?: TaskSnapshot;
+  /** The machine's time in epoch milliseconds; 0 when absent. */
+  readonly wallClock?: number;
 }
 
 const NO_RECORD: LogRecord = Object.freeze({ topic: "", partition: -1, offset: -1, timestamp: 0, key: null, value: null, headers: [] });
@@ -41,6 +45,8 @@ export class Task {
   constructor(options: TaskOptions) {
     const { id, backend, snapshot } = options;
     this.id = id;
+    const scratch = new ByteWriter(1 << 16);
+    const timers = new Timers(backend, scratch, options.wallClock ?? 0);
     this.inputs = options.inputs;
     const { links, context } = compilePart(options.part, (deadLetterLink) => ({
       taskId: id,
@@ -49,14 +55,17 @@ export class Task {
       flushing: false,
       counters: makeCounters(snapshot?.counters),
       backend,
-      scratch: new ByteWriter(1 << 16),
+      scratch,
       cacheEntriesMax: options.cacheEntriesMax,
       partitionCount: options.partitionCount,
-      tables: [],
+      tables: [timers.table],
       windows: [],
       sinks: [],
       streamTimes: { ...snapshot?.streamTimes },
       flushes: [],
+      stores: new Map(),
+      timers,
+      undo: new UndoLog(),
       getters: new Map(),
       deadLetterLink,
     }));
@@ -123,6 +132,38 @@ export class Task {
     }
     this.#uncommitted += done;
     return done;
+  }
+
+  /** When a punctuator is due by the wall clock; infinite where none waits for it. */
+  get punctuationDue(): number {
+    return this.#context.timers.due;
+  }
+
+  /**
+   * Looks at the wall clock, in epoch milliseconds: makes the calls of punctuators that are due and tells how many those were. To be called between records, also
+   * where none come. What they do is committed like what records do. Throws what a `fail` policy throws.
+   */
+  punctuate(nowMs: number): number {
+    invariant(this.#state === "running", `task ${this.id} looks at the clock only while running, not ${this.#state}`);
+    const { timers } = this.#context;
+    if (timers.isIdle) {
+      timers.wallClock = nowMs;
+      return 0;
+    }
+    if (timers.due > nowMs && timers.wallClock <= nowMs) {
+      timers.wallClock = nowMs;
+      return 0;
+    }
+    enter(this.#context, this.#injectedOrigin(nowMs));
+    const count = timers.look(nowMs);
+    this.#uncommitted += count;
+    return count;
+  }
+
+  /** What comes of no record stands at the place of the last record of the first input. */
+  #injectedOrigin(timestamp: number): InjectedOrigin {
+    const { topic, partition, position } = this.inputs[0] as TaskInput;
+    return { topic, partition, offset: Math.max(0, position - 1), timestamp, key: null, value: null, headers: [], injected: true };
   }
 
   /** Makes held-back rows leave, and takes all rows since the last call: the first step of a commit. */

@@ -23,9 +23,14 @@ export interface PipedRecord {
  * What may happen between two records, as data:
  *
  * - `commit`, `crash`: as {@link TestDriver}'s methods.
+ * - `wall-clock`: time passes on the machine, as {@link TestDriver.advanceWallClock}.
  * - `sink-down`, `sink-up`: the target takes nothing for a while. What is committed meanwhile waits, over crashes too, and arrives once.
  */
-export type DriverEvent = { readonly event: "commit" } | { readonly event: "crash" } | { readonly event: "sink-down" | "sink-up"; readonly target: string };
+export type DriverEvent =
+  | { readonly event: "commit" }
+  | { readonly event: "crash" }
+  | { readonly event: "wall-clock"; readonly ms: number }
+  | { readonly event: "sink-down" | "sink-up"; readonly target: string };
 
 /** A record for a topic, or an event: one entry of a schedule. */
 export type ScheduleEntry = (PipedRecord & { readonly topic: string }) | DriverEvent;
@@ -40,6 +45,8 @@ export interface TestDriver {
   pipe(topic: string, ...entries: readonly (PipedRecord | DriverEvent)[]): void;
   /** The same over several topics. */
   play(schedule: Iterable<ScheduleEntry>): void;
+  /** Lets milliseconds pass on the machine's clock, which stands otherwise and begins at 0: punctuators that are due by it are called, once each. */
+  advanceWallClock(ms: number): void;
   /** What a target got since it was last read, oldest first; without a target what all got. */
   read(target?: string): readonly DriverOutput[];
   /** Commits: rows held back leave, stores are written. All is done when the call returns; the promise is there for those who await it. */
@@ -120,12 +127,14 @@ class DriverPart {
   readonly nodes: readonly TopologyNode[];
   readonly #topology: Topology;
   readonly #part: SubTopology;
+  readonly #now: () => number;
   #task: Task | undefined;
   #committer: Committer | undefined;
 
-  constructor(topology: Topology, part: SubTopology) {
+  constructor(topology: Topology, part: SubTopology, now: () => number) {
     this.#topology = topology;
     this.#part = part;
+    this.#now = now;
     this.nodes = part.nodes;
     this.ends = new Map(part.topics.map((topic) => [topic, 0]));
     this.open();
@@ -140,16 +149,12 @@ class DriverPart {
     return this.#committer;
   }
 
-  get streamTimes(): Readonly<Record<string, number>> {
-    return this.committer.checkpoint.streamTimes;
-  }
-
   /** Opens the task where the last commit left off. */
   open(): void {
     const last = this.#committer?.checkpoint ?? { format: 1 as const, commit: 0, offsets: {}, sequences: {}, streamTimes: {}, counters: makeCounters() };
     for (const topic of this.ends.keys()) this.ends.set(topic, last.offsets[`${topic}-0`] ?? 0);
     const inputs = this.#part.topics.map((topic) => new TaskInput(topic, 0, this.ends.get(topic) ?? 0, this.ends.get(topic) ?? 0));
-    const task = new Task({ id: `${this.#part.name}_0`, partitionCount: 1, part: this.#part, inputs, backend: this.backend, cacheEntriesMax: 1_000, snapshot: last });
+    const task = new Task({ id: `${this.#part.name}_0`, partitionCount: 1, part: this.#part, inputs, backend: this.backend, cacheEntriesMax: 1_000, snapshot: last, wallClock: this.#now() });
     task.enter("opening");
     task.enter("running");
     this.#task = task;
@@ -174,11 +179,12 @@ class DriverPart {
  */
 export function testDriver(topology: Topology): TestDriver {
   const plan = planOf(topology);
+  let wallClock = 0;
   const outputs = new DriverOutputs();
   const frames: { readonly topic: string; readonly frame: Buffer }[] = [];
   const internalTopics = new Set(plan.internalTopics.map(({ topic }) => topic));
   const listener = { output: (output: DriverOutput) => outputs.add(output), internal: (topic: string, frame: Buffer) => void frames.push({ topic, frame }) };
-  const parts = plan.subTopologies.map((part) => new DriverPart(topology, observedPart(part, internalTopics, listener)));
+  const parts = plan.subTopologies.map((part) => new DriverPart(topology, observedPart(part, internalTopics, listener), () => wallClock));
   const partOf = (topic: string): DriverPart => {
     const part = parts.find(({ ends }) => ends.has(topic));
     if (part === undefined) throw new RangeError(`the topology reads no topic "${topic}"`);
@@ -201,9 +207,17 @@ export function testDriver(topology: Topology): TestDriver {
     outputs.crashed();
     for (const part of parts) part.open();
   };
+  const advanceWallClock = (ms: number): void => {
+    wallClock += ms;
+    for (const part of parts) {
+      part.task.punctuate(wallClock);
+      drain();
+    }
+  };
   const happen = (event: DriverEvent): void => {
     if (event.event === "commit") commit();
     else if (event.event === "crash") crash();
+    else if (event.event === "wall-clock") advanceWallClock(event.ms);
     else if (event.event === "sink-down") outputs.down(event.target);
     else outputs.up(event.target);
   };
@@ -224,6 +238,7 @@ export function testDriver(topology: Topology): TestDriver {
         else pipeOne(entry.topic, entry);
       }
     },
+    advanceWallClock,
     read: (target) => outputs.read(target),
     commit() {
       commit();

@@ -7,13 +7,31 @@ export * from "./join-nodes.ts";
 export * from "./keyed-group.ts";
 export * from "./node.ts";
 export type { OnError } from "./policy.ts";
+export * from "./custom-store.ts";
+export {
+  type Cancellable,
+  carries,
+  type Carries,
+  type Forward,
+  type ForwardValue,
+  type InitContext,
+  type ProcessChildNode,
+  type ProcessNode,
+  type ProcessOptions,
+  type ProcessStream,
+  type ProcessValuesOptions,
+  type PunctuationTime,
+  type RecordContext,
+  type StoreContext,
+  type StoreNames,
+  type StoreOf,
+} from "./process.ts";
+export * from "./store-declaration.ts";
 export type { LateStream } from "./late-stream.ts";
 export type { CastOptions, RawStream, StandardCastOptions } from "./raw-stream.ts";
 export { compileRepartitionDecoder, compileRepartitionKey, type RepartitionForm, type RepartitionOptions, repartitionTopic } from "./repartition.ts";
 export * from "./stream.ts";
 export * from "./table.ts";
-export * from "./table-group.ts";
-export * from "./table-join-nodes.ts";
 export * from "./table-nodes.ts";
 export * from "./topic.ts";
 export type { ValueFormat } from "./value-format.ts";

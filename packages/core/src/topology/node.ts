@@ -7,8 +7,8 @@ import type { SinkSpec } from "../port/index.ts";
 import type { RecordSchema, SerdeMigration, StandardSchema } from "../schema/index.ts";
 import type { Aggregator } from "./aggregate.ts";
 import type { AnyJoinNode } from "./join-nodes.ts";
+import type { ProcessChildNode, ProcessNode } from "./process.ts";
 import type { RepartitionForm } from "./repartition.ts";
-import type { AnyTableJoinNode } from "./table-join-nodes.ts";
 import type { AnyTableNode } from "./table-nodes.ts";
 import type { ValueFormat } from "./value-format.ts";
 import type { TumblingWindow } from "./window.ts";
@@ -157,9 +157,10 @@ export type TopologyNode =
   | DeadLetterNode
   | RepartitionNode
   | SinkNode
+  | ProcessNode
+  | ProcessChildNode
   | AnyTableNode
-  | AnyJoinNode
-  | AnyTableJoinNode;
+  | AnyJoinNode;
 
 /** A whole topology, frozen. Made by `defineTopology`. */
 export interface Topology {

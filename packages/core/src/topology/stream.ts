@@ -9,8 +9,10 @@ import { KeyedGroup } from "./keyed-group.ts";
 import { type LateStream, withLate } from "./late-stream.ts";
 import type { AnySchema, ErrorPolicy, NodeId } from "./node.ts";
 import { errorPolicy, type OnError } from "./policy.ts";
+import { addProcess, type ProcessOptions, type ProcessStream, type ProcessValuesOptions } from "./process.ts";
 import { type RepartitionForm, type RepartitionOptions, repartitionSink, repartitionTopic } from "./repartition.ts";
-import type { RowOptions, Table } from "./table.ts";
+import type { StoreDeclaration } from "./store-declaration.ts";
+import type { Table } from "./table.ts";
 import type { KeyValue } from "./table-nodes.ts";
 
 /** Options of a step without state. A step that may send records to the dead letters needs a name. */
@@ -104,9 +106,31 @@ export class Stream<V> {
    *
    * @example clicks.toTable("last-click", { value: serde.json<Click>() })
    */
-  toTable(store: string, options: RowOptions & { readonly value: Serde<NonNullable<V>> }): Table<NonNullable<V>> {
-    const { value, history, ttl } = options;
-    return this.draft.table(this.draft.add({ kind: "table", name: store, upstream: [this.nodeId], serde: value, historyMs: history, ttlMs: ttl }));
+  toTable(store: string, options: { readonly value: Serde<NonNullable<V>> }): Table<NonNullable<V>> {
+    return this.draft.table(this.draft.add({ kind: "table", name: store, upstream: [this.nodeId], serde: options.value }));
+  }
+
+  /**
+   * A step of your own, Kafka Streams' Processor API: with stores, punctuators, and streams to named children. State behind it is as behind {@link Stream.rekey}.
+   *
+   * @example
+   * const last = keyValueStore("last", { value: serde.float64() });
+   * readings.process("jumps", {
+   *   stores: [last],
+   *   process({ key, value }, context) {
+   *     const known = context.store("last").get(value.deviceId);
+   *     context.store("last").put(value.deviceId, value.value);
+   *     if (known !== undefined && Math.abs(known - value.value) > 10) context.forward({ key, value });
+   *   },
+   * });
+   */
+  process<W = V, const S extends readonly StoreDeclaration[] = readonly [], C = unknown>(name: string, options: ProcessOptions<V, W, S, C>): ProcessStream<W, C> {
+    return addProcess<W, C>(this.draft, this.nodeId, name, options, false);
+  }
+
+  /** The same where keys stay as they are, so that the partitioning does too: Kafka Streams' `processValues`. */
+  processValues<W = V, const S extends readonly StoreDeclaration[] = readonly [], C = unknown>(name: string, options: ProcessValuesOptions<V, W, S, C>): ProcessStream<W, C> {
+    return addProcess<W, C>(this.draft, this.nodeId, name, options, true);
   }
 
   /** Groups by the records' keys as they are, for aggregates a key. */
