@@ -1,4 +1,4 @@
-import type { StreamTableJoinNode, TopologyNode } from "../topology/index.ts";
+import type { StreamStreamJoinNode, StreamTableJoinNode, TopologyNode } from "../topology/index.ts";
 import { type PlanError, problem, stepName } from "./plan.ts";
 
 function isLength(ms: number): boolean {
@@ -12,7 +12,19 @@ function tableJoinProblems(node: StreamTableJoinNode): PlanError[] {
   return [];
 }
 
+function streamJoinProblems({ name, window: { beforeMs, afterMs, graceMs } }: StreamStreamJoinNode): PlanError[] {
+  if ([beforeMs, afterMs, graceMs].every(isLength)) return [];
+  return [problem("JOIN_INVALID", name, `a window of ${beforeMs} ms before and ${afterMs} ms after with ${graceMs} ms of grace`, "give whole numbers of milliseconds, 0 or more; records are kept for as long as they can be matched, so none is without end")];
+}
+
 /** What is wrong with a step that joins. */
 export function joinProblems(node: TopologyNode): PlanError[] {
-  return node.kind === "stream-table-join" ? tableJoinProblems(node) : [];
+  switch (node.kind) {
+    case "stream-stream-join":
+      return streamJoinProblems(node);
+    case "stream-table-join":
+      return tableJoinProblems(node);
+    default:
+      return [];
+  }
 }

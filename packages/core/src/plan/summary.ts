@@ -57,6 +57,10 @@ export function summary(node: TopologyNode): string {
       return `${node.kind === "table-map" ? "map values" : "filter"} of a table${node.serde === undefined ? "" : `, ${node.serde.name}; store ${node.name}`}`;
     case "keyed-aggregate":
       return `${node.aggregation.kind} a key, ${node.serde.name}; store ${node.name}`;
+    case "stream-stream-join": {
+      const { beforeMs, afterMs, graceMs } = node.window;
+      return `${node.join} join within ${duration(beforeMs)} before and ${duration(afterMs)} after, grace ${duration(graceMs)}, ${node.left.name} with ${node.right.name}; store ${node.name}`;
+    }
     case "stream-table-join":
       return `${node.join} join with a table${node.hold === undefined ? "" : `, grace ${duration(node.hold.graceMs)}; store ${node.name}`}`;
     case "process":

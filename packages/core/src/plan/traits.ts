@@ -6,8 +6,11 @@ export interface NodeTraits {
   readonly key: "keeps" | "changes";
   /** By what its state is kept: by fields of the value, or by the record's key; then equal keys must be in one task. */
   readonly state: "none" | "fields" | "key";
-  /** When its rows leave: with the record that makes them, at commits, or by the clock. Only the first are the same rows again when the input is read again. */
-  readonly emits: "record" | "commit" | "clock";
+  /**
+   * When its rows leave: with the record that makes them; with the last of several that make them, so that they depend on the order in which topics are read; at commits; or by
+   * the clock. Only the first are the same rows of the same records again when the input is read again.
+   */
+  readonly emits: "record" | "order" | "commit" | "clock";
   /** What leaves: the values that came, other values, or rows of which a later one replaces an earlier one of its key. */
   readonly rows: "same" | "changed" | "updates";
 }
@@ -47,6 +50,7 @@ export const NODE_TRAITS: { readonly [K in TopologyNode["kind"]]: NodeTraits } =
   "table-filter": KEYED,
   "table-map": KEYED,
   "keyed-aggregate": KEYED,
+  "stream-stream-join": { ...LOOKUP, emits: "order" },
   "stream-table-join": LOOKUP,
 };
 

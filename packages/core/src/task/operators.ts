@@ -10,6 +10,7 @@ import { processLink } from "./operators/process.ts";
 import { repartitionedLink, repartitionLink } from "./operators/repartition.ts";
 import { sinkLink } from "./operators/sink.ts";
 import { branchLink, filterLink, flatMapLink, flatMapRecordLink, mapLink, mapRecordLink, peekLink, rekeyLink } from "./operators/stateless.ts";
+import { streamStreamJoinLinks } from "./operators/stream-stream-join.ts";
 import { streamTableJoinLinks } from "./operators/stream-table-join.ts";
 import { tableFilterLink, tableLink, tableMapLink, toStreamLink } from "./operators/table.ts";
 
@@ -59,6 +60,7 @@ const OPERATORS: { readonly [K in TopologyNode["kind"]]: Operator<K> } = {
   "table-map": (context, node, step, behind) => tableMapLink(context, node, step, behind.next()),
   "to-stream": (_context, _node, _step, behind) => toStreamLink(behind.next()),
   "keyed-aggregate": (context, node, _step, behind) => keyedAggregateLink(context, node, behind.next()),
+  "stream-stream-join": (context, node, _step, behind) => streamStreamJoinLinks(context, node, behind.next()),
   "stream-table-join": (context, node, step, behind) => streamTableJoinLinks(context, node, step, behind.next()),
 };
 

@@ -1,4 +1,5 @@
 /** Steps that bring the records of a stream together with another stream's, or with a table's rows. */
+import type { JoinWindow } from "./join-window.ts";
 import type { ErrorPolicy, NodeBase } from "./node.ts";
 import type { AnySerde } from "./table-nodes.ts";
 
@@ -18,5 +19,17 @@ export interface StreamTableJoinNode extends NodeBase {
   readonly onError: ErrorPolicy;
 }
 
+/** Joins the records of two streams with equal keys within a time: its upstream is the left one, then the right one. */
+export interface StreamStreamJoinNode extends NodeBase {
+  readonly kind: "stream-stream-join";
+  readonly name: string;
+  readonly join: "inner" | "left" | "outer";
+  readonly joiner: Joiner;
+  readonly window: JoinWindow;
+  readonly left: AnySerde;
+  readonly right: AnySerde;
+  readonly onError: ErrorPolicy;
+}
+
 /** The nodes of this file. */
-export type AnyJoinNode = StreamTableJoinNode;
+export type AnyJoinNode = StreamTableJoinNode | StreamStreamJoinNode;

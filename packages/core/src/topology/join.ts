@@ -2,6 +2,7 @@ import { type DurationMs, TopologyError } from "../model/index.ts";
 import type { Serde } from "../schema/index.ts";
 import type { TopologyDraft } from "./draft.ts";
 import type { Joiner } from "./join-nodes.ts";
+import type { JoinWindow } from "./join-window.ts";
 import type { NodeId } from "./node.ts";
 import { errorPolicy, type OnError } from "./policy.ts";
 
@@ -19,6 +20,18 @@ export type TableJoinOptions<V> = { readonly onError?: OnError } & (
     }
 );
 
+/** Options of a join of two streams. Both sides' records are kept in stores of the join's name for as long as they can be matched. */
+export interface StreamJoinOptions<V, W> {
+  readonly name: string;
+  /** How far apart two records may be. */
+  readonly within: JoinWindow;
+  /** How this stream's values are kept. */
+  readonly left: Serde<NonNullable<V>>;
+  /** How the other stream's values are kept. */
+  readonly right: Serde<NonNullable<W>>;
+  readonly onError?: OnError;
+}
+
 /** A handle that takes part in a join. */
 interface JoinSide {
   readonly draft: TopologyDraft;
@@ -30,6 +43,22 @@ function sameDraft(one: JoinSide, other: JoinSide): TopologyDraft {
   throw new TopologyError("PLAN_INVALID", "a join of streams or tables of different topologies", {
     place: one.draft.topology,
     cure: `bring both sides into one topology, or read a topic that ${other.draft.topology} writes`,
+  });
+}
+
+/** Adds the node of a join of two streams. */
+export function addStreamJoin(join: "inner" | "left" | "outer", left: JoinSide, right: JoinSide, joiner: Joiner, options: StreamJoinOptions<unknown, unknown>): NodeId {
+  const { name, within } = options;
+  return sameDraft(left, right).add({
+    kind: "stream-stream-join",
+    name,
+    upstream: [left.nodeId, right.nodeId],
+    join,
+    joiner,
+    window: within,
+    left: options.left,
+    right: options.right,
+    onError: errorPolicy(options.onError),
   });
 }
 

@@ -3,7 +3,7 @@ import type { SinkSpec } from "../port/index.ts";
 import type { Serde } from "../schema/index.ts";
 import type { TopologyDraft } from "./draft.ts";
 import { Grouped } from "./grouped.ts";
-import { addTableJoin, type TableJoinOptions } from "./join.ts";
+import { addStreamJoin, addTableJoin, type StreamJoinOptions, type TableJoinOptions } from "./join.ts";
 import type { Joiner } from "./join-nodes.ts";
 import { KeyedGroup } from "./keyed-group.ts";
 import { type LateStream, withLate } from "./late-stream.ts";
@@ -42,6 +42,8 @@ export type DedupOptions<V> = {
       readonly sequence: FieldsOf<V, number | bigint>;
     }
 );
+
+type JoinArguments = readonly [other: Stream<unknown> | Table<unknown>, joiner: Joiner, options?: TableJoinOptions<unknown> | StreamJoinOptions<unknown, unknown>];
 
 /** A stream of records with values of type V: a handle on a node of a topology. Every operator returns another handle. */
 export class Stream<V> {
@@ -219,13 +221,37 @@ export class Stream<V> {
    *
    * @example clicks.join(users, (click, user) => ({ ...click, country: user.country }))
    */
-  join<T, R>(table: Table<T>, joiner: (value: NonNullable<V>, row: T, key: string) => R, options?: TableJoinOptions<V>): Stream<R> {
-    return new Stream<R>(this.draft, addTableJoin("inner", this, table, joiner as Joiner, options ?? {}));
+  join<T, R>(table: Table<T>, joiner: (value: NonNullable<V>, row: T, key: string) => R, options?: TableJoinOptions<V>): Stream<R>;
+  /**
+   * Pairs of records of two streams with equal keys within a time of each other, each with the later time of the two. Records whose key or value is null are dropped and counted.
+   *
+   * @example orders.join(payments, (order, payment) => ({ ...order, paid: payment.at }), {
+   *   name: "paid-orders", within: joinWindow({ before: 0, after: hours(1), grace: minutes(5) }), left: serde.json<Order>(), right: serde.json<Payment>() })
+   */
+  join<W, R>(other: Stream<W>, joiner: (left: NonNullable<V>, right: NonNullable<W>, key: string) => R, options: StreamJoinOptions<V, W>): Stream<R>;
+  join(...args: readonly unknown[]): unknown {
+    return this.#join("inner", args as JoinArguments);
   }
 
-  /** As `join`, but a record without a row is joined with null, and so is one without a key. */
-  leftJoin<T, R>(table: Table<T>, joiner: (value: NonNullable<V>, row: T | null, key: string | null) => R, options?: TableJoinOptions<V>): Stream<R> {
-    return new Stream<R>(this.draft, addTableJoin("left", this, table, joiner, options ?? {}));
+  /** As `join` with a table, but a record without a row is joined with null, and so is one without a key. */
+  leftJoin<T, R>(table: Table<T>, joiner: (value: NonNullable<V>, row: T | null, key: string | null) => R, options?: TableJoinOptions<V>): Stream<R>;
+  /**
+   * As `join` with a stream; and a record of this stream that nothing has matched leaves with null in the other's place, once nothing can match it any more: when the join's stream time
+   * has passed the end of its window and the grace. One without a key leaves so at once.
+   */
+  leftJoin<W, R>(other: Stream<W>, joiner: (left: NonNullable<V>, right: NonNullable<W> | null, key: string | null) => R, options: StreamJoinOptions<V, W>): Stream<R>;
+  leftJoin(...args: readonly unknown[]): unknown {
+    return this.#join("left", args as JoinArguments);
+  }
+
+  /** As `leftJoin` with a stream, for the records of both. */
+  outerJoin<W, R>(other: Stream<W>, joiner: (left: NonNullable<V> | null, right: NonNullable<W> | null, key: string | null) => R, options: StreamJoinOptions<V, W>): Stream<R> {
+    return new Stream<R>(this.draft, addStreamJoin("outer", this, other, joiner, options));
+  }
+
+  #join(join: "inner" | "left", [other, joiner, options = {}]: JoinArguments): Stream<unknown> {
+    const id = other instanceof Stream ? addStreamJoin(join, this, other, joiner, options as StreamJoinOptions<unknown, unknown>) : addTableJoin(join, this, other, joiner, options);
+    return new Stream<unknown>(this.draft, id);
   }
 
   /** Groups by fields, for aggregates of columns. */

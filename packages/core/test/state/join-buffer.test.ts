@@ -1,0 +1,47 @@
+import t from "tap";
+import { ByteWriter } from "../../src/model/index.ts";
+import { serde } from "../../src/schema/index.ts";
+import type { StateBackend } from "../../src/state/backend.ts";
+import { type BufferedRecord, JoinBuffer } from "../../src/state/join-buffer.ts";
+import { memoryBackend } from "../../src/state/memory-backend.ts";
+import { randomOf, seedOf } from "../spec/crashes.ts";
+
+const open = (backend: StateBackend) => new JoinBuffer<string>(backend, "j/left", serde.string(), { stretchMs: 50, entriesMax: 8, scratch: new ByteWriter(64) });
+
+t.test("a buffer finds what a list finds, over pages, stretches of time, commits and crashes", async (t) => {
+  const seed = seedOf(t);
+  for (let life = 0; life < 20; life++) {
+    const random = randomOf(seed + life);
+    const backend = memoryBackend() as StateBackend;
+    let buffer = open(backend);
+    let model: { readonly key: string; readonly record: BufferedRecord<string> }[] = [];
+    let durable = structuredClone(model);
+    for (let at = 0; at < 1_500; at++) {
+      const key = random() < 0.8 ? "hot" : `p0\0${random() < 0.5 ? "hot" : "cold"}`;
+      const timestamp = Math.floor(random() * 300) - 50;
+      const chance = random();
+      if (chance < 0.7) {
+        const record = { timestamp, value: `v${at}`, isOpen: random() < 0.5 };
+        buffer.add(key, { ...record });
+        model.push({ key, record });
+      } else if (chance < 0.8) {
+        buffer.close(key, timestamp);
+        for (const other of model) if (other.key === key && other.record.timestamp === timestamp) other.record.isOpen = false;
+      } else if (chance < 0.99) {
+        const to = timestamp + Math.floor(random() * 50);
+        const expected = model.filter((other) => other.key === key && other.record.timestamp >= timestamp && other.record.timestamp <= to).map(({ record }) => record).sort((a, b) => a.timestamp - b.timestamp);
+        if (JSON.stringify(buffer.find(key, timestamp, to)) !== JSON.stringify(expected)) return t.same(buffer.find(key, timestamp, to), expected, `life ${life} of seed ${seed}`);
+      } else if (chance < 0.996) {
+        const batch = backend.newBatch();
+        buffer.table.flush(batch);
+        await backend.write(batch, { sync: true });
+        buffer.table.committed();
+        durable = structuredClone(model);
+      } else {
+        buffer = open(backend);
+        model = structuredClone(durable);
+      }
+    }
+  }
+  return t.pass("20 random lives");
+});
