@@ -58,11 +58,13 @@ export function hasTopicKeys(nodes: readonly TopologyNode[], node: TopologyNode)
 /**
  * The steps whose state would be split over several tasks if the topics had more than one partition: a repeat could pass a dedup, and a group
  * would have a row from each task. Right for any number of partitions is only state by fields that include those that its records are partitioned by: what a cast
- * says of its topic (`partitionedBy`), or the fields of a repartition; and state by the records' keys, as long as no step changed them since they were read.
+ * says of its topic (`partitionedBy`), or the fields of a repartition; and state by the records' keys, as long as no step changed them since they were read. A row and the row
+ * that it names by a foreign key are in different partitions as a rule.
  */
 export function stepsBoundToOnePartition(part: SubTopology): readonly string[] {
   return part.nodes.flatMap((node) => {
     const { state } = traitsOf(node);
+    if (state === "foreign-key") return [stepName(node)];
     if (state === "key") {
       const isKeyed = node.upstream.every((id) => part.nodes.some((other) => other.id === id && hasTopicKeys(part.nodes, other)));
       return isKeyed ? [] : [stepName(node)];

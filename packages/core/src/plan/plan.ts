@@ -25,6 +25,8 @@ export interface PlanError {
     | "REPARTITION_UNUSED"
     | "REPARTITION_CYCLE"
     | "PARTITIONS_MISMATCH"
+    | "STORE_REQUIRED"
+    | "TABLE_INVALID"
     | "DEAD_LETTERS_LOST"
     | "VERSION_INVALID";
   readonly step: string;

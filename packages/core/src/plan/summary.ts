@@ -14,6 +14,10 @@ function castText(reads: CastForm): string {
   return `cast to ${reads.schema.name}${reads.format === undefined ? "" : ` from ${reads.format.name}`}`;
 }
 
+function ttlText(ttlMs: number | undefined): string {
+  return ttlMs === undefined ? "" : `, rows stand for ${duration(ttlMs)}`;
+}
+
 function storeText({ name, form }: StoreDeclaration): string {
   if (form.kind === "custom") return `${name} (custom)`;
   const kept = form.kind === "versioned" ? `, history ${duration(form.historyMs)}` : "retentionMs" in form ? `, retention ${duration(form.retentionMs)}` : form.ttlMs === undefined ? "" : `, TTL ${duration(form.ttlMs)}`;
@@ -51,18 +55,26 @@ export function summary(node: TopologyNode): string {
     case "decode":
       return `decode ${node.serde.name}`;
     case "table":
-      return `table, ${node.serde.name}; store ${node.name}`;
+      return `table, ${node.serde.name}${node.historyMs === undefined ? "" : `, history ${duration(node.historyMs)}`}${ttlText(node.ttlMs)}; store ${node.name}`;
     case "table-filter":
     case "table-map":
       return `${node.kind === "table-map" ? "map values" : "filter"} of a table${node.serde === undefined ? "" : `, ${node.serde.name}; store ${node.name}`}`;
     case "keyed-aggregate":
-      return `${node.aggregation.kind} a key, ${node.serde.name}; store ${node.name}`;
+      return `${node.aggregation.kind} a key, ${node.serde.name}${ttlText(node.ttlMs)}; store ${node.name}`;
     case "stream-stream-join": {
       const { beforeMs, afterMs, graceMs } = node.window;
       return `${node.join} join within ${duration(beforeMs)} before and ${duration(afterMs)} after, grace ${duration(graceMs)}, ${node.left.name} with ${node.right.name}; store ${node.name}`;
     }
     case "stream-table-join":
       return `${node.join} join with a table${node.hold === undefined ? "" : `, grace ${duration(node.hold.graceMs)}; store ${node.name}`}`;
+    case "table-group":
+      return "rows of a table under the keys of their groups";
+    case "table-aggregate":
+      return `${node.aggregation.kind} of a table's rows, ${node.serde.name}; store ${node.name}`;
+    case "table-join":
+      return `${node.join} join of tables${node.serde === undefined ? "" : `, ${node.serde.name}; store ${node.name}`}`;
+    case "foreign-key-join":
+      return `${node.join} join of tables by foreign key; store ${node.name}`;
     case "process":
       return processText(node);
     case "process-child":

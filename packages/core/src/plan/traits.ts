@@ -4,8 +4,8 @@ import type { TopologyNode } from "../topology/index.ts";
 export interface NodeTraits {
   /** Whether records leave with the key with which they came. */
   readonly key: "keeps" | "changes";
-  /** By what its state is kept: by fields of the value, or by the record's key; then equal keys must be in one task. */
-  readonly state: "none" | "fields" | "key";
+  /** By what its state is kept: by fields of the value, or by the record's key; then equal keys must be in one task. By foreign keys, rows that meet may have come with any keys. */
+  readonly state: "none" | "fields" | "key" | "foreign-key";
   /**
    * When its rows leave: with the record that makes them; with the last of several that make them, so that they depend on the order in which topics are read; at commits; or by
    * the clock. Only the first are the same rows of the same records again when the input is read again.
@@ -52,6 +52,10 @@ export const NODE_TRAITS: { readonly [K in TopologyNode["kind"]]: NodeTraits } =
   "keyed-aggregate": KEYED,
   "stream-stream-join": { ...LOOKUP, emits: "order" },
   "stream-table-join": LOOKUP,
+  "table-group": { key: "changes", state: "none", emits: "record", rows: "changed" },
+  "table-aggregate": KEYED,
+  "table-join": { ...KEYED, emits: "order" },
+  "foreign-key-join": { ...KEYED, state: "foreign-key", emits: "order" },
 };
 
 /** The traits of a step: those of its kind, or what a process step says of itself. */

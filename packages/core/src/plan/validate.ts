@@ -9,6 +9,7 @@ import { internalTopics } from "./internal-topics.ts";
 import { joinProblems } from "./join-problems.ts";
 import { processProblems } from "./process-problems.ts";
 import { fieldProblems, repartitionProblems } from "./repartition-problems.ts";
+import { tableProblems } from "./table-problems.ts";
 import { downstream, type Plan, type PlanError, policyOf, problem, stepName } from "./plan.ts";
 
 function nameProblems(topology: Topology): PlanError[] {
@@ -108,6 +109,7 @@ export function validate(topology: Topology): Either<NonEmptyArray<PlanError>, P
     ...sourceProblems(topology),
     ...topology.nodes.flatMap(stateProblems),
     ...topology.nodes.flatMap(joinProblems),
+    ...topology.nodes.flatMap((node) => tableProblems(topology.nodes, node)),
     ...processProblems(topology),
     ...sinkProblems(topology),
     ...repartitionProblems(topology, subTopologies),

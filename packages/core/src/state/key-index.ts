@@ -269,6 +269,12 @@ export class KeyIndex {
     }
   }
 
+  /** The least key. */
+  first(): string | undefined {
+    const found = this.walk("", undefined).next();
+    return found.done === true ? undefined : found.value;
+  }
+
   flush(batch: StateBatch): void {
     this.#nodes.flush(batch);
   }

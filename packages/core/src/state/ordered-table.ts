@@ -58,6 +58,12 @@ export class OrderedTable<V> {
     }
   }
 
+  /** The first entry of a range. */
+  first(range: OrderedRange = {}): readonly [string, V] | undefined {
+    const found = this.entries(range).next();
+    return found.done === true ? undefined : found.value;
+  }
+
   flush(batch: StateBatch): void {
     this.#values.flush(batch);
     this.#index.flush(batch);

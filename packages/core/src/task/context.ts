@@ -64,7 +64,7 @@ export function drop(context: TaskContext, reason: DropReason): void {
 }
 
 /** Why a step drops a record. */
-export type DropReason = "null-key" | "null-value" | "expired" | "null-foreign-key";
+export type DropReason = "null-key" | "null-value" | "expired" | "null-foreign-key" | "out-of-order";
 
 /** The getter of a table, which may be compiled after the step that asks. */
 export function getterOf(context: TaskContext, table: NodeId): TableGetter {

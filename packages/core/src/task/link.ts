@@ -7,6 +7,8 @@ export type AnyRecord = StreamRecord<AnyValue> & {
   readonly old?: AnyValue;
   /** The window of a change of a windowed table, whose `key` is the key inside the window. */
   readonly window?: WindowOfKey;
+  /** Set on a change of a versioned table that is not the newest version of its key; `old` is that newest version then. */
+  readonly outOfOrder?: true;
 };
 
 /** The bounds of a window in epoch milliseconds; whether the end belongs to it depends on the kind of window. */

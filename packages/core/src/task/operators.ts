@@ -5,6 +5,7 @@ import { aggregateLink } from "./operators/aggregate.ts";
 import { castLink } from "./operators/cast.ts";
 import { decodeLink } from "./operators/decode.ts";
 import { dedupLink } from "./operators/dedup.ts";
+import { foreignKeyJoinLinks } from "./operators/foreign-key-join.ts";
 import { keyedAggregateLink } from "./operators/keyed-aggregate.ts";
 import { processLink } from "./operators/process.ts";
 import { repartitionedLink, repartitionLink } from "./operators/repartition.ts";
@@ -12,6 +13,8 @@ import { sinkLink } from "./operators/sink.ts";
 import { branchLink, filterLink, flatMapLink, flatMapRecordLink, mapLink, mapRecordLink, peekLink, rekeyLink } from "./operators/stateless.ts";
 import { streamStreamJoinLinks } from "./operators/stream-stream-join.ts";
 import { streamTableJoinLinks } from "./operators/stream-table-join.ts";
+import { tableAggregateLink, tableGroupLink } from "./operators/table-group.ts";
+import { tableJoinLinks } from "./operators/table-join.ts";
 import { tableFilterLink, tableLink, tableMapLink, toStreamLink } from "./operators/table.ts";
 
 /** The links behind a node. Each is asked for at most once, while the node is compiled. */
@@ -59,6 +62,10 @@ const OPERATORS: { readonly [K in TopologyNode["kind"]]: Operator<K> } = {
   "table-filter": (context, node, step, behind) => tableFilterLink(context, node, step, behind.next()),
   "table-map": (context, node, step, behind) => tableMapLink(context, node, step, behind.next()),
   "to-stream": (_context, _node, _step, behind) => toStreamLink(behind.next()),
+  "table-group": (context, node, step, behind) => tableGroupLink(context, node, step, behind.next()),
+  "table-aggregate": (context, node, _step, behind) => tableAggregateLink(context, node, behind.next()),
+  "table-join": (context, node, step, behind) => tableJoinLinks(context, node, step, behind.next()),
+  "foreign-key-join": (context, node, _step, behind) => foreignKeyJoinLinks(context, node, behind.next()),
   "keyed-aggregate": (context, node, _step, behind) => keyedAggregateLink(context, node, behind.next()),
   "stream-stream-join": (context, node, _step, behind) => streamStreamJoinLinks(context, node, behind.next()),
   "stream-table-join": (context, node, step, behind) => streamTableJoinLinks(context, node, step, behind.next()),

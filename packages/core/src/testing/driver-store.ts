@@ -1,8 +1,9 @@
-import { ByteReader, TopologyError } from "../model/index.ts";
+import { ByteReader, ByteWriter, TopologyError } from "../model/index.ts";
 import { timestampedCodec } from "../state/entry-codec.ts";
 import type { MemoryBackend } from "../state/memory-backend.ts";
 import { openSealed } from "../state/sealed.ts";
-import type { TopologyNode } from "../topology/index.ts";
+import { versionCodec, VersionedTable } from "../state/versioned-table.ts";
+import type { TableNode, TopologyNode } from "../topology/index.ts";
 
 /** An entry of a store. */
 export interface DriverStoreEntry {
@@ -14,7 +15,8 @@ export interface DriverStoreEntry {
 
 /** A store as the last commit left it: what a query sees. */
 export interface DriverStore {
-  get(key: string): DriverStoreEntry | undefined;
+  /** Of a versioned store as of a moment, in epoch milliseconds; otherwise, and without one, the newest. */
+  get(key: string, asOf?: number): DriverStoreEntry | undefined;
   /** All entries, or those of a range of keys, in the order of the keys' bytes; `to` is not part of it. */
   range(from?: string, to?: string): readonly DriverStoreEntry[];
 }
@@ -22,31 +24,57 @@ export interface DriverStore {
 const NUL = "\0";
 const AFTER_NUL = "\x01";
 
+/** A part of a topology, as far as its stores are concerned. */
+export interface StoredPart {
+  readonly nodes: readonly TopologyNode[];
+  readonly backend: MemoryBackend;
+  /** As of the last commit. */
+  readonly streamTimes: Readonly<Record<string, number>>;
+}
+
+const KINDS: ReadonlySet<TopologyNode["kind"]> = new Set(["table", "table-filter", "table-map", "table-join", "table-aggregate", "keyed-aggregate"]);
+
 type Decode = (payload: Buffer) => { readonly value: unknown; readonly timestamp: number };
 
 /** How the entries of a node's store are read; undefined where it has none that is kept a key. */
 function decoderOf(node: TopologyNode): Decode | undefined {
-  if (node.kind !== "table" && node.kind !== "table-filter" && node.kind !== "table-map" && node.kind !== "keyed-aggregate") return undefined;
-  if (node.serde === undefined) return undefined;
-  const codec = timestampedCodec<unknown>(node.serde);
+  if (!KINDS.has(node.kind) || !("serde" in node) || node.serde === undefined) return undefined;
+  const codec = node.kind === "table" && node.historyMs !== undefined ? versionCodec<unknown>(node.serde) : timestampedCodec<unknown>(node.serde);
   return (payload) => codec.decode(new ByteReader(payload));
 }
 
 function keyStore(name: string, backend: MemoryBackend, decode: Decode): DriverStore {
   const prefix = `s${NUL}${name}${NUL}`;
   const range = (from = "", to?: string): DriverStoreEntry[] =>
-    backend.entriesSync({ gte: Buffer.from(`${prefix}${from}`), lt: Buffer.from(to === undefined ? `s${NUL}${name}${AFTER_NUL}` : `${prefix}${to}`) }).map(([key, stored]) => {
-      return { key: key.toString("utf8").slice(prefix.length), ...decode(openSealed(key, stored, `store ${name}`)) };
+    backend.entriesSync({ gte: Buffer.from(`${prefix}${from}`), lt: Buffer.from(to === undefined ? `s${NUL}${name}${AFTER_NUL}` : `${prefix}${to}`) }).flatMap(([key, stored]) => {
+      const entry = decode(openSealed(key, stored, `store ${name}`));
+      // A versioned store keeps deletions.
+      return entry.value === null ? [] : [{ key: key.toString("utf8").slice(prefix.length), value: entry.value, timestamp: entry.timestamp }];
     });
   return { range, get: (key) => range(key, `${key}${NUL}`).find((entry) => entry.key === key) };
 }
 
+/** The same with its former versions. */
+function versionedStore({ name, serde }: TableNode, historyMs: number, { backend, streamTimes }: StoredPart, newest: DriverStore): DriverStore {
+  const table = new VersionedTable<unknown>(backend, name, serde, { entriesMax: 1_000, scratch: new ByteWriter(256) });
+  return {
+    range: (from, to) => newest.range(from, to),
+    get(key, asOf) {
+      if (asOf === undefined) return newest.get(key);
+      const found = asOf < (streamTimes[name] ?? Number.NEGATIVE_INFINITY) - historyMs ? undefined : table.asOf(key, asOf);
+      return found && { key, value: found.value, timestamp: found.timestamp };
+    },
+  };
+}
+
 /** The store of a step. Throws STORE_NOT_FOUND. */
-export function driverStore(name: string, parts: readonly { readonly nodes: readonly TopologyNode[]; readonly backend: MemoryBackend }[]): DriverStore {
-  for (const { nodes, backend } of parts) {
-    const node = nodes.find((other) => other.name === name);
+export function driverStore(name: string, parts: readonly StoredPart[]): DriverStore {
+  for (const part of parts) {
+    const node = part.nodes.find((other) => other.name === name);
     const decode = node === undefined ? undefined : decoderOf(node);
-    if (decode !== undefined) return keyStore(name, backend, decode);
+    if (decode === undefined) continue;
+    const newest = keyStore(name, part.backend, decode);
+    return node?.kind === "table" && node.historyMs !== undefined ? versionedStore(node, node.historyMs, part, newest) : newest;
   }
   throw new TopologyError("STORE_NOT_FOUND", `there is no store "${name}" that can be read`, { place: name, cure: "give the name of a step that keeps values a key" });
 }

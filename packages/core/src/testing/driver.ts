@@ -149,6 +149,10 @@ class DriverPart {
     return this.#committer;
   }
 
+  get streamTimes(): Readonly<Record<string, number>> {
+    return this.committer.checkpoint.streamTimes;
+  }
+
   /** Opens the task where the last commit left off. */
   open(): void {
     const last = this.#committer?.checkpoint ?? { format: 1 as const, commit: 0, offsets: {}, sequences: {}, streamTimes: {}, counters: makeCounters() };

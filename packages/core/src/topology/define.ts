@@ -46,8 +46,8 @@ function builderOf(draft: TopologyDraft): TopologyBuilder {
   };
   return {
     source,
-    table: <T>(topic: string, { store, value, ...options }: TableOptions<T>) =>
-      draft.table<T>(draft.add({ kind: "table", name: store, upstream: [source(topic).decode(value, options).nodeId], serde: value })),
+    table: <T>(topic: string, { store, value, history, ttl, ...options }: TableOptions<T>) =>
+      draft.table<T>(draft.add({ kind: "table", name: store, upstream: [source(topic).decode(value, options).nodeId], serde: value, historyMs: history, ttlMs: ttl })),
     deadLetter: (deadLetterName) => Object.assign(new Stream<DeadLetter>(draft, draft.add({ kind: "dead-letter", name: deadLetterName, upstream: [] })), { deadLetterName }),
   };
 }

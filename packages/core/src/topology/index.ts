@@ -33,6 +33,8 @@ export type { CastOptions, RawStream, StandardCastOptions } from "./raw-stream.t
 export { compileRepartitionDecoder, compileRepartitionKey, type RepartitionForm, type RepartitionOptions, repartitionTopic } from "./repartition.ts";
 export * from "./stream.ts";
 export * from "./table.ts";
+export * from "./table-group.ts";
+export * from "./table-join-nodes.ts";
 export * from "./table-nodes.ts";
 export * from "./topic.ts";
 export type { ValueFormat } from "./value-format.ts";

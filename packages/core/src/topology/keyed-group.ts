@@ -1,3 +1,4 @@
+import type { DurationMs } from "../model/index.ts";
 import { type Serde, serde } from "../schema/index.ts";
 import type { TopologyDraft } from "./draft.ts";
 import type { NodeId } from "./node.ts";
@@ -5,8 +6,17 @@ import { errorPolicy, type OnError } from "./policy.ts";
 import type { Table } from "./table.ts";
 import type { KeyedAggregation } from "./table-nodes.ts";
 
+/** Options of a total a key. */
+export interface TotalOptions {
+  /**
+   * How long in stream time a total stands after its last update. One whose time is at least this far behind the greatest time that the step has seen is deleted: a deletion is
+   * forwarded, with the time at which the total ended, and the key's next record begins anew. For ever unless given.
+   */
+  readonly ttl?: DurationMs;
+}
+
 /** Options of an aggregate's store. */
-export interface StoreOptions<T> {
+export interface StoreOptions<T> extends TotalOptions {
   /** How the totals are kept. */
   readonly value: Serde<T>;
   /** For records on which the user's functions throw. */
@@ -35,8 +45,8 @@ export class KeyedGroup<V> {
   }
 
   /** Counts the records of each key. */
-  count(store: string): Table<number> {
-    return this.#add(store, { kind: "count", init: () => 0, add: (total: number) => total + 1 }, { value: serde.integer() });
+  count(store: string, options: TotalOptions = {}): Table<number> {
+    return this.#add(store, { kind: "count", init: () => 0, add: (total: number) => total + 1 }, { ...options, value: serde.integer() });
   }
 
   /**
@@ -58,7 +68,7 @@ export class KeyedGroup<V> {
   }
 
   #add<A>(name: string, aggregation: KeyedAggregation, options: StoreOptions<A>): Table<A> {
-    const id = this.draft.add({ kind: "keyed-aggregate", name, upstream: [this.nodeId], serde: options.value, aggregation: Object.freeze(aggregation), onError: errorPolicy(options.onError) });
+    const id = this.draft.add({ kind: "keyed-aggregate", name, upstream: [this.nodeId], serde: options.value, aggregation: Object.freeze(aggregation), ttlMs: options.ttl, onError: errorPolicy(options.onError) });
     return this.draft.table<A>(id);
   }
 }

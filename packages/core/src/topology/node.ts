@@ -9,6 +9,7 @@ import type { Aggregator } from "./aggregate.ts";
 import type { AnyJoinNode } from "./join-nodes.ts";
 import type { ProcessChildNode, ProcessNode } from "./process.ts";
 import type { RepartitionForm } from "./repartition.ts";
+import type { AnyTableJoinNode } from "./table-join-nodes.ts";
 import type { AnyTableNode } from "./table-nodes.ts";
 import type { ValueFormat } from "./value-format.ts";
 import type { TumblingWindow } from "./window.ts";
@@ -160,7 +161,8 @@ export type TopologyNode =
   | ProcessNode
   | ProcessChildNode
   | AnyTableNode
-  | AnyJoinNode;
+  | AnyJoinNode
+  | AnyTableJoinNode;
 
 /** A whole topology, frozen. Made by `defineTopology`. */
 export interface Topology {

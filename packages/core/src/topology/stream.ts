@@ -12,7 +12,7 @@ import { errorPolicy, type OnError } from "./policy.ts";
 import { addProcess, type ProcessOptions, type ProcessStream, type ProcessValuesOptions } from "./process.ts";
 import { type RepartitionForm, type RepartitionOptions, repartitionSink, repartitionTopic } from "./repartition.ts";
 import type { StoreDeclaration } from "./store-declaration.ts";
-import type { Table } from "./table.ts";
+import type { RowOptions, Table } from "./table.ts";
 import type { KeyValue } from "./table-nodes.ts";
 
 /** Options of a step without state. A step that may send records to the dead letters needs a name. */
@@ -108,8 +108,9 @@ export class Stream<V> {
    *
    * @example clicks.toTable("last-click", { value: serde.json<Click>() })
    */
-  toTable(store: string, options: { readonly value: Serde<NonNullable<V>> }): Table<NonNullable<V>> {
-    return this.draft.table(this.draft.add({ kind: "table", name: store, upstream: [this.nodeId], serde: options.value }));
+  toTable(store: string, options: RowOptions & { readonly value: Serde<NonNullable<V>> }): Table<NonNullable<V>> {
+    const { value, history, ttl } = options;
+    return this.draft.table(this.draft.add({ kind: "table", name: store, upstream: [this.nodeId], serde: value, historyMs: history, ttlMs: ttl }));
   }
 
   /**

@@ -39,12 +39,18 @@ export interface TableNode extends NodeBase {
   readonly kind: "table";
   readonly name: string;
   readonly serde: AnySerde;
+  /** How far back in stream time the table can be asked; undefined where it keeps only the last values. */
+  readonly historyMs: number | undefined;
+  /** How long in stream time a row stands after its last update; undefined for ever. */
+  readonly ttlMs: number | undefined;
 }
 export interface TableFilterNode extends NodeBase {
   readonly kind: "table-filter";
   readonly predicate: (value: AnyValue, key: string) => boolean;
   /** Set where the result is kept in a store, which has the node's name. */
   readonly serde: AnySerde | undefined;
+  /** As of how far back it can be asked, where it is made of a versioned table without a store of its own. */
+  readonly historyMs: number | undefined;
   readonly onError: ErrorPolicy;
 }
 export interface TableMapNode extends NodeBase {
@@ -52,6 +58,8 @@ export interface TableMapNode extends NodeBase {
   readonly map: (value: AnyValue, key: string) => AnyValue;
   /** Set where the result is kept in a store, which has the node's name. */
   readonly serde: AnySerde | undefined;
+  /** As of how far back it can be asked, where it is made of a versioned table without a store of its own. */
+  readonly historyMs: number | undefined;
   readonly onError: ErrorPolicy;
 }
 /** A table's changes as records. */
@@ -64,6 +72,8 @@ export interface KeyedAggregateNode extends NodeBase {
   readonly name: string;
   readonly serde: AnySerde;
   readonly aggregation: KeyedAggregation;
+  /** How long in stream time a total stands after its last update; undefined for ever. */
+  readonly ttlMs: number | undefined;
   readonly onError: ErrorPolicy;
 }
 /** `init` absent: the first value starts the total, as in a reduce. Null from `add` deletes the total. */

@@ -1,21 +1,55 @@
+import { type DurationMs, TopologyError } from "../model/index.ts";
 import type { Serde } from "../schema/index.ts";
 import type { TopologyDraft } from "./draft.ts";
 import type { NodeId } from "./node.ts";
 import { errorPolicy, type OnError } from "./policy.ts";
 import type { Stream } from "./stream.ts";
+import { TableGroup } from "./table-group.ts";
+import type { GroupedRow, TableJoinNode } from "./table-join-nodes.ts";
+
+/** How long a table keeps what it holds. Both are in stream time: the greatest time of a record that the table has seen. */
+export type RowOptions =
+  | {
+      /**
+       * Makes the table a versioned one: each row is kept with its former versions, those that stood at most so long ago. It can be joined as of a record's time, and an update
+       * that comes out of order takes its place among the versions. One older than this is dropped and counted (`expired`). Only the last values are kept unless given.
+       */
+      readonly history?: DurationMs;
+      readonly ttl?: never;
+    }
+  | {
+      readonly history?: never;
+      /**
+       * How long a row stands after its last update. A row whose time is at least this far behind the stream time is deleted: a deletion is forwarded, with the time at which the
+       * row ended. An update that is as old as that when it comes is dropped and counted (`expired`). For ever unless given.
+       */
+      readonly ttl?: DurationMs;
+    };
 
 /** Options of a topic that is read as a table. */
-export interface TableOptions<T> {
+export type TableOptions<T> = RowOptions & {
   /** The name of the store. */
   readonly store: string;
   /** How values stand in the topic and in the store. */
   readonly value: Serde<T>;
   /** For values that the serde cannot read. */
   readonly onError?: OnError;
-}
+};
 
-/** Options of a step between tables. Its result is computed when it is asked for, unless a store is named. */
+/**
+ * Options of a step between tables. Its result is computed when it is asked for, unless a store is named. A row on which the user's function throws goes by `onError`, and is a
+ * deletion in the result.
+ */
 export type TableStepOptions<T> = { readonly onError?: OnError } & ({ readonly store?: never; readonly value?: never; readonly name?: string } | { readonly store: string; readonly value: Serde<T>; readonly name?: never });
+
+/** Options of a join by foreign key. */
+export type ForeignKeyJoinOptions<V, R> = {
+  /** The name of the store that keeps which rows name which foreign key. */
+  readonly name: string;
+  /** The key of the other table's row that a row names; null where it names none. */
+  readonly foreignKey: (value: V, key: string) => string | null | undefined;
+  readonly onError?: OnError;
+} & ({ readonly store?: never; readonly value?: never } | { readonly store: string; readonly value: Serde<R> });
 
 /**
  * A table: the last value of each key, and a stream of its changes. Every update is forwarded, one that sets the same value too. Updates are taken in
@@ -30,10 +64,16 @@ export class Table<V> {
     this.nodeId = nodeId;
   }
 
-  /** Keeps the rows for which the predicate holds. A row that no longer fits is a deletion in the result; one that never did makes no change. */
+  /** A store keeps the last values only. */
+  #history(store: string | undefined): number | undefined {
+    const node = this.draft.node(this.nodeId);
+    return store === undefined && "historyMs" in node ? node.historyMs : undefined;
+  }
+
+  /** Keeps the rows for which the predicate holds. A row that no longer does is a deletion in the result, and one that did not before either makes no change. */
   filter(predicate: (value: V, key: string) => boolean, options: TableStepOptions<V> = {}): Table<V> {
     const { store, value, onError } = options;
-    return this.draft.table(this.draft.add({ kind: "table-filter", name: store ?? options.name, upstream: [this.nodeId], predicate, serde: value, onError: errorPolicy(onError) }));
+    return this.draft.table(this.draft.add({ kind: "table-filter", name: store ?? options.name, upstream: [this.nodeId], predicate, serde: value, historyMs: this.#history(store), onError: errorPolicy(onError) }));
   }
 
   /** Keeps the rows for which the predicate does not hold. */
@@ -44,11 +84,71 @@ export class Table<V> {
   /** One value for each value. Deletions stay deletions, and a null makes one. */
   mapValues<W>(map: (value: V, key: string) => W | null, options: TableStepOptions<W> = {}): Table<W> {
     const { store, value, onError } = options;
-    return this.draft.table(this.draft.add({ kind: "table-map", name: store ?? options.name, upstream: [this.nodeId], map, serde: value, onError: errorPolicy(onError) }));
+    return this.draft.table(this.draft.add({ kind: "table-map", name: store ?? options.name, upstream: [this.nodeId], map, serde: value, historyMs: this.#history(store), onError: errorPolicy(onError) }));
   }
 
   /** The table's changes as records: the new value, or null for a deletion. */
   toStream(): Stream<V | null> {
     return this.draft.stream(this.draft.add({ kind: "to-stream", name: undefined, upstream: [this.nodeId] }));
+  }
+
+  /**
+   * Groups the rows, for aggregates over them. What a row was is subtracted from its group, what it becomes is added to its group; a row whose group is null counts nowhere.
+   *
+   * @example users.groupBy((user) => ({ key: user.country, value: user })).count("users-a-country")
+   */
+  groupBy<W>(group: (value: V, key: string) => GroupedRow<W>, options: { readonly name?: string; readonly onError?: OnError } = {}): TableGroup<W> {
+    return new TableGroup<W>(this.draft, this.draft.add({ kind: "table-group", name: options.name, upstream: [this.nodeId], group, onError: errorPolicy(options.onError) }));
+  }
+
+  /**
+   * Joins the rows of two tables with equal keys: a row stands in the result while both have one. Changes of either table make changes of the result, whose time is the greater of
+   * both rows'. Rows with equal keys must be in one task: both topics have the same keys and as many partitions.
+   *
+   * @example users.join(addresses, (user, address) => ({ ...user, city: address.city })).toStream()
+   */
+  join<W, R>(other: Table<W>, joiner: (left: V, right: W, key: string) => R | null, options: TableStepOptions<R> = {}): Table<R> {
+    return this.#join("inner", this.#beside(other), joiner, options);
+  }
+
+  /** The same, with a row for each row of this table; `right` is null where the other has none. */
+  leftJoin<W, R>(other: Table<W>, joiner: (left: V, right: W | null, key: string) => R | null, options: TableStepOptions<R> = {}): Table<R> {
+    return this.#join("left", this.#beside(other), joiner, options);
+  }
+
+  /** The same, with a row for each key that either table has; never are both null. */
+  outerJoin<W, R>(other: Table<W>, joiner: (left: V | null, right: W | null, key: string) => R | null, options: TableStepOptions<R> = {}): Table<R> {
+    return this.#join("outer", this.#beside(other), joiner, options);
+  }
+
+  #beside({ draft, nodeId }: { readonly draft: TopologyDraft; readonly nodeId: NodeId }): NodeId {
+    if (draft === this.draft) return nodeId;
+    throw new TopologyError("PLAN_INVALID", `a table of topology ${draft.topology} is joined in topology ${this.draft.topology}`, { place: this.draft.topology, cure: "read the topic in this topology too" });
+  }
+
+  #join<R>(join: TableJoinNode["join"], other: NodeId, joiner: TableJoinNode["joiner"], options: TableStepOptions<R>): Table<R> {
+    const { store, value, onError } = options;
+    return this.draft.table(this.draft.add({ kind: "table-join", name: store ?? options.name, upstream: [this.nodeId, other], join, joiner, serde: value, onError: errorPolicy(onError) }));
+  }
+
+  /**
+   * Joins each row with the row of another table that it names by its key. An update of the other table makes a change for every row that names it, in the order of their keys.
+   * Both tables must be in one task: their topics have one partition.
+   *
+   * @example orders.joinByForeignKey(customers, (order, customer) => ({ ...order, name: customer.name }), { name: "orders-by-customer", foreignKey: (order) => order.customerId })
+   */
+  joinByForeignKey<W, R>(other: Table<W>, joiner: (left: V, right: W, key: string) => R | null, options: ForeignKeyJoinOptions<V, R>): Table<R> {
+    return this.#joinByForeignKey("inner", this.#beside(other), joiner, options);
+  }
+
+  /** The same, with a row for each row of this table; `right` is null where it names none, or one that is not there. */
+  leftJoinByForeignKey<W, R>(other: Table<W>, joiner: (left: V, right: W | null, key: string) => R | null, options: ForeignKeyJoinOptions<V, R>): Table<R> {
+    return this.#joinByForeignKey("left", this.#beside(other), joiner, options);
+  }
+
+  #joinByForeignKey<R>(join: "inner" | "left", other: NodeId, joiner: TableJoinNode["joiner"], options: ForeignKeyJoinOptions<V, R>): Table<R> {
+    const { name, foreignKey, store, value, onError } = options;
+    const joined = this.draft.table<R>(this.draft.add({ kind: "foreign-key-join", name, upstream: [this.nodeId, other], join, foreignKey, joiner, onError: errorPolicy(onError) }));
+    return store === undefined ? joined : joined.mapValues((row) => row, { store, value });
   }
 }

@@ -19,7 +19,7 @@ t.test("a table forwards every update, an older one too, and a tombstone of a ke
   t.same(driver.counters().dropped, { "null-key": 1 });
 });
 
-t.test("a filter of a table makes deletions of what fits no longer, and none of what never did; mapValues keeps deletions", async (t) => {
+t.test("a filter of a table makes deletions of what fits no longer, and nothing of what never did", async (t) => {
   for (const store of [undefined, "kept"]) {
     const topology = defineTopology("filtered", (b) =>
       b.table("in", { store: "latest", value: integer })

@@ -83,12 +83,19 @@ const STORES: StoresOf = {
   // Without a serde its rows are made again when they are asked for.
   "table-filter": (node) => (node.serde === undefined ? [] : ofKeys(node)),
   "table-map": (node) => (node.serde === undefined ? [] : ofKeys(node)),
+  "table-join": (node) => (node.serde === undefined ? [] : ofKeys(node)),
 };
+
+/** Versions stand in another form than rows; and of rows that were kept without a ttl nobody has noted when they end. */
+function keptBeside(node: TopologyNode): string {
+  if (node.kind === "table" && node.historyMs !== undefined) return ", versioned";
+  return (node.kind === "table" || node.kind === "keyed-aggregate") && node.ttlMs !== undefined ? ", with a ttl" : "";
+}
 
 /** The store of a step whose state is kept by the records' keys. */
 function ofKeys(node: TopologyNode): readonly StepStore[] {
   if (node.name === undefined) return [];
-  const form = "aggregation" in node && "kind" in node.aggregation ? `${node.kind}, ${node.aggregation.kind}` : node.kind;
+  const form = ("aggregation" in node && "kind" in node.aggregation ? `${node.kind}, ${node.aggregation.kind}` : node.kind) + keptBeside(node);
   return [store(node.name, form, "the record's key", serdesOf(node), settingsOf(node))];
 }
 
