@@ -17,6 +17,7 @@ export interface PlanError {
     | "JOIN_INVALID"
     | "STORE_INVALID"
     | "CHILD_INVALID"
+    | "ASYNC_INVALID"
     | "SINK_INVALID"
     | "SINK_DUPLICATE"
     | "SCHEMA_REQUIRED"

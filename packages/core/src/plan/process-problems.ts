@@ -1,6 +1,6 @@
 /** What may be wrong with process steps: names of stores and children, and how long stores keep what they hold. */
 import { isStableName } from "../model/index.ts";
-import type { ProcessNode, StoreDeclaration, Topology } from "../topology/index.ts";
+import type { MapAsyncNode, ProcessNode, StoreDeclaration, Topology } from "../topology/index.ts";
 import { type PlanError, problem } from "./plan.ts";
 
 function formProblems(step: string, { name, form }: StoreDeclaration): PlanError[] {
@@ -13,9 +13,19 @@ function childProblems({ name, children }: ProcessNode): PlanError[] {
   return children.filter((child) => !isStableName(child)).map((child) => problem("CHILD_INVALID", name, `the child's name "${child}" cannot be used`, "use letters, digits, '.', '_' and '-', at most 200"));
 }
 
-/** Problems of all process steps. */
+function asyncProblems(node: MapAsyncNode): PlanError[] {
+  const { name, concurrency, pendingMax, attempts, timeoutMs, backoffMs } = node;
+  const counts = { concurrency, pendingMax, "retry.attempts": attempts };
+  const problems = Object.entries(counts).flatMap(([what, count]) => (Number.isSafeInteger(count) && count > 0 ? [] : [problem("ASYNC_INVALID", name, `${what} is ${count}`, "give a whole number from 1")]));
+  if (pendingMax < concurrency) problems.push(problem("ASYNC_INVALID", name, `at most ${pendingMax} records are pending, and ${concurrency} calls are to be made at once`, "raise pendingMax, or lower the concurrency"));
+  if (!(timeoutMs > 0)) problems.push(problem("ASYNC_INVALID", name, `timeout is ${timeoutMs} ms`, "give a length of time above 0"));
+  if (!(backoffMs >= 0)) problems.push(problem("ASYNC_INVALID", name, `retry.backoff is ${backoffMs} ms`, "give 0 or more"));
+  return problems;
+}
+
+/** Problems of all process steps and asynchronous steps. */
 export function processProblems({ nodes }: Topology): PlanError[] {
-  const problems: PlanError[] = [];
+  const problems: PlanError[] = nodes.flatMap((node) => (node.kind === "map-async" ? asyncProblems(node) : []));
   const known = new Map<string, StoreDeclaration>();
   const steps = new Set(nodes.flatMap((node) => (node.kind === "sink" || node.kind === "source" ? [] : (node.name ?? []))));
   for (const node of nodes) {

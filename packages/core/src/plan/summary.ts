@@ -75,6 +75,8 @@ export function summary(node: TopologyNode): string {
       return `${node.join} join of tables${node.serde === undefined ? "" : `, ${node.serde.name}; store ${node.name}`}`;
     case "foreign-key-join":
       return `${node.join} join of tables by foreign key; store ${node.name}`;
+    case "map-async":
+      return `calls, ${node.isOrdered ? "ordered" : "unordered"}, ${node.concurrency} at once, ${node.pendingMax} pending, ${node.attempts === 1 ? "" : `${node.attempts} attempts of `}${duration(node.timeoutMs)} at most; store ${node.name}`;
     case "process":
       return processText(node);
     case "process-child":

@@ -43,6 +43,7 @@ export const NODE_TRAITS: { readonly [K in TopologyNode["kind"]]: NodeTraits } =
   repartition: REKEYED,
   dedup: { key: "keeps", state: "fields", emits: "record", rows: "same" },
   aggregate: { key: "changes", state: "fields", emits: "commit", rows: "updates" },
+  "map-async": { key: "keeps", state: "none", emits: "clock", rows: "changed" },
   // Of a process step, see traitsOf.
   process: { key: "changes", state: "key", emits: "clock", rows: "changed" },
   "process-child": STATELESS,

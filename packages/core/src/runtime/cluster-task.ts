@@ -98,7 +98,7 @@ export async function openClusterTask(place: ClusterTaskPlace, options: Resolved
         last,
         store.position,
       );
-      const task = new Task({ id, partitionCount: part.partitionCount, part: part.part, inputs, backend: committer.backend, cacheEntriesMax: options.cacheEntriesMax, snapshot: last, wallClock: options.clock.now() });
+      const task = new Task({ id, topology: plan.topology.name, partitionCount: part.partitionCount, part: part.part, inputs, backend: committer.backend, cacheEntriesMax: options.cacheEntriesMax, snapshot: last, wallClock: options.clock.now() });
       return { task, committer, backend: store.backend, outbox, dir: taskDir(place, options), store, producer };
     } catch (cause) {
       await store.close();

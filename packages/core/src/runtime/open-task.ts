@@ -101,7 +101,7 @@ export async function openTask(place: TaskPlace, options: ResolvedOptions): Prom
     const rebuild = checkpoint === undefined && Object.keys(ends).length > 0 && isRebuildable(part);
     const first: Checkpoint = { format: 1, commit: 0, offsets: {}, sequences: {}, streamTimes: {}, counters: makeCounters(), ...(rebuild ? { rebuildUntil: ends } : {}) };
     const last = checkpoint ?? first;
-    const task = new Task({ id, partitionCount: place.partitionCount, part, inputs, backend, cacheEntriesMax: options.cacheEntriesMax, snapshot: last, wallClock: options.clock.now() });
+    const task = new Task({ id, topology: plan.topology.name, partitionCount: place.partitionCount, part, inputs, backend, cacheEntriesMax: options.cacheEntriesMax, snapshot: last, wallClock: options.clock.now() });
     const committer = new Committer(backend, { topology: plan.topology.name, version: plan.topology.version, task: id }, last);
     return { task, committer, backend, outbox, dir };
   } catch (cause) {

@@ -8,6 +8,7 @@ import { TopologyError, topicPartitionName } from "../model/index.ts";
 import { isClusterLog, turnOf, type SourceLog } from "../port/index.ts";
 import type { TaskInput } from "../task/input.ts";
 import { FrameRun, listRun, type RecordRun } from "../task/record-run.ts";
+import { AsyncCalls } from "./async-calls.ts";
 import type { DeliveryLane } from "./lane.ts";
 import type { OpenedTask } from "./open-task.ts";
 import type { ResolvedOptions } from "./options.ts";
@@ -32,6 +33,8 @@ async function fetchRun(log: SourceLog, { topic, partition, fetchOffset }: TaskI
 interface WorkerTask {
   readonly opened: OpenedTask;
   readonly fetches: Map<TaskInput, Promise<void>>;
+  /** The calls of its asynchronous steps. */
+  readonly calls: AsyncCalls;
   commit: Promise<void> | undefined;
   /** When the first uncommitted record was processed. */
   dirtySince: number | undefined;
@@ -73,7 +76,7 @@ export class Worker {
   }
 
   #take(opened: OpenedTask): WorkerTask {
-    return { opened, fetches: new Map(), commit: undefined, dirtySince: undefined, movedAt: this.#options.clock.now(), leaving: undefined, failed: false };
+    return { opened, fetches: new Map(), calls: new AsyncCalls(opened.task, this.#options.clock, () => this.wake()), commit: undefined, dirtySince: undefined, movedAt: this.#options.clock.now(), leaving: undefined, failed: false };
   }
 
   /** Takes a running task on. */
@@ -95,6 +98,7 @@ export class Worker {
 
   async #letGo(task: WorkerTask): Promise<void> {
     const { leaving } = task;
+    task.calls.stop();
     await task.commit;
     if (leaving?.commit === true) await this.#finish(task);
     const index = this.#tasks.indexOf(task);
@@ -104,6 +108,7 @@ export class Worker {
 
   /** A last commit of what a task has processed and acknowledged. */
   async #finish(task: WorkerTask): Promise<void> {
+    task.calls.stop();
     await task.commit;
     const { task: running, committer } = task.opened;
     if (task.failed || running.state !== "running") return;
@@ -182,6 +187,7 @@ export class Worker {
     if (task.failed) return true;
     if (this.#handlers.onTaskFailure?.(task.opened, error) !== true) return false;
     task.failed = true;
+    task.calls.stop();
     return true;
   }
 
@@ -191,7 +197,7 @@ export class Worker {
     let processed = 0;
     if (!this.#isOutboxFull()) {
       await this.#fill(task);
-      processed = task.opened.task.punctuate(clock.now()) + task.opened.task.process(Math.min(SLICE_RECORDS, commitRecordsMax));
+      processed = task.opened.task.punctuate(clock.now()) + task.calls.step() + task.opened.task.process(Math.min(SLICE_RECORDS, commitRecordsMax));
       if (processed > 0) task.dirtySince ??= clock.now();
     }
     const { uncommitted } = task.opened.task;
@@ -295,7 +301,7 @@ export class Worker {
 
   async #isDrained(): Promise<boolean> {
     for (const { opened, commit } of this.#tasks) {
-      if (commit !== undefined || opened.task.uncommitted > 0) return false;
+      if (commit !== undefined || opened.task.uncommitted > 0 || opened.task.pendingCalls > 0) return false;
       for (const input of opened.task.inputs) {
         const { end } = await this.#options.log.offsets(input.topic, input.partition);
         if (input.position < end) {
@@ -333,7 +339,10 @@ export class Worker {
   #fail(cause: unknown): void {
     this.#stopping = true;
     const error = taskError(cause);
-    for (const { opened } of this.#tasks) if (opened.task.state === "running") opened.task.enter("failed");
+    for (const { opened, calls } of this.#tasks) {
+      calls.stop();
+      if (opened.task.state === "running") opened.task.enter("failed");
+    }
     this.wake();
     if (error.code === "STATE_CORRUPT") {
       // Which task's store it was is in the error's place only; all are checked value by value when they are rebuilt.

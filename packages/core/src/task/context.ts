@@ -3,6 +3,7 @@ import type { ErrorPolicy, NodeId } from "../topology/index.ts";
 import type { StateBackend, StateBatch } from "../state/backend.ts";
 import type { WindowTable } from "../state/window-table.ts";
 import type { Link } from "./link.ts";
+import type { AsyncStep } from "./operators/map-async.ts";
 import type { OpenedStore } from "./stores/place.ts";
 import type { Timers } from "./timers.ts";
 import type { UndoLog } from "./undo-log.ts";
@@ -27,6 +28,7 @@ export type TableGetter = (key: string, asOf?: number) => TableEntry | undefined
 /** What a task's operators share: the record that is being processed, the stores, the counters. */
 export interface TaskContext {
   readonly taskId: string;
+  readonly topology: string;
   /** The input record that everything now in flight comes from. */
   origin: LogRecord;
   /** The same as a row's meta; `index` is set by each sink. */
@@ -45,6 +47,8 @@ export interface TaskContext {
   readonly streamTimes: Record<string, number>;
   /** Called at the start of each commit, in the order of the topology: steps that hold rows back send them on. */
   readonly flushes: { readonly node: NodeId; readonly flush: () => void }[];
+  /** Asynchronous steps, whose calls the runtime makes. */
+  readonly calls: AsyncStep[];
   /** The stores of process steps, by name. */
   readonly stores: Map<string, OpenedStore>;
   /** When punctuators are due. */

@@ -7,6 +7,7 @@ import { decodeLink } from "./operators/decode.ts";
 import { dedupLink } from "./operators/dedup.ts";
 import { foreignKeyJoinLinks } from "./operators/foreign-key-join.ts";
 import { keyedAggregateLink } from "./operators/keyed-aggregate.ts";
+import { mapAsyncLink } from "./operators/map-async.ts";
 import { processLink } from "./operators/process.ts";
 import { repartitionedLink, repartitionLink } from "./operators/repartition.ts";
 import { sinkLink } from "./operators/sink.ts";
@@ -56,6 +57,7 @@ const OPERATORS: { readonly [K in TopologyNode["kind"]]: Operator<K> } = {
   aggregate: (context, node, _step, behind) => aggregateLink(context, node, behind.next(), behind.late()),
   repartition: (context, node) => repartitionLink(context, node),
   sink: (context, node) => sinkLink(context, node),
+  "map-async": (context, node, _step, behind) => mapAsyncLink(context, node, behind.next()),
   process: (context, node, _step, behind) => processLink(context, node, behind),
   "process-child": passOn,
   table: (context, node, _step, behind) => tableLink(context, node, behind.next()),

@@ -6,6 +6,7 @@ import { compilePart, type CompiledPart } from "./compile.ts";
 import { enter, type TaskContext } from "./context.ts";
 import type { TaskInput } from "./input.ts";
 import type { Link } from "./link.ts";
+import type { AsyncStep, Outcome, PendingCall } from "./operators/map-async.ts";
 import { TASK_TRANSITIONS, type TaskState } from "./state.ts";
 import { type InjectedOrigin, Timers } from "./timers.ts";
 import { UndoLog } from "./undo-log.ts";
@@ -19,6 +20,8 @@ export interface TaskSnapshot {
 /** What a task needs to be made. */
 export interface TaskOptions {
   readonly id: string;
+  /** The name of the topology. */
+  readonly topology: string;
   readonly partitionCount: number;
   readonly part: SubTopology;
   readonly inputs: readonly TaskInput[];
@@ -28,6 +31,8 @@ export interface TaskOptions {
   readonly snapshot?: TaskSnapshot;
   /** The machine's time in epoch milliseconds; 0 when absent. */
   readonly wallClock?: number;
+  /** Set where records are taken on however many calls of asynchronous steps are pending. */
+  readonly takesAll?: boolean;
 }
 
 const NO_RECORD: LogRecord = Object.freeze({ topic: "", partition: -1, offset: -1, timestamp: 0, key: null, value: null, headers: [] });
@@ -38,6 +43,7 @@ export class Task {
   readonly inputs: readonly TaskInput[];
   readonly #context: TaskContext;
   readonly #links: CompiledPart;
+  readonly #takesAll: boolean;
   #state: TaskState = "created";
   #uncommitted = 0;
   #expireTo: readonly number[] = [];
@@ -50,6 +56,7 @@ export class Task {
     this.inputs = options.inputs;
     const { links, context } = compilePart(options.part, (deadLetterLink) => ({
       taskId: id,
+      topology: options.topology,
       origin: NO_RECORD,
       meta: { topic: "", partition: -1, offset: -1, index: 0, loadTime: 0 },
       flushing: false,
@@ -63,6 +70,7 @@ export class Task {
       sinks: [],
       streamTimes: { ...snapshot?.streamTimes },
       flushes: [],
+      calls: [],
       stores: new Map(),
       timers,
       undo: new UndoLog(),
@@ -70,6 +78,7 @@ export class Task {
       deadLetterLink,
     }));
     this.#links = links;
+    this.#takesAll = options.takesAll === true;
     this.#context = context;
   }
 
@@ -119,7 +128,7 @@ export class Task {
     invariant(this.#state === "running", `task ${this.id} processes only while running, not ${this.#state}`);
     const context = this.#context;
     let done = 0;
-    while (done < recordsMax) {
+    while (done < recordsMax && !this.#isFull()) {
       const input = this.inputs.length === 1 ? (this.inputs[0] as TaskInput) : this.#choose();
       const record = input?.head;
       if (input === undefined || record === undefined) break;
@@ -132,6 +141,28 @@ export class Task {
     }
     this.#uncommitted += done;
     return done;
+  }
+
+  #isFull(): boolean {
+    const { calls } = this.#context;
+    return calls.length > 0 && !this.#takesAll && calls.some(({ isFull }) => isFull);
+  }
+
+  /** The asynchronous steps, whose calls somebody has to make: see `AsyncStep.take`. */
+  get asyncSteps(): readonly AsyncStep[] {
+    return this.#context.calls;
+  }
+  /** Records of asynchronous steps whose result has not left yet. */
+  get pendingCalls(): number {
+    return this.#context.calls.reduce((sum, { pending }) => sum + pending, 0);
+  }
+
+  /** Takes what came of a call, between records, and tells how many results left with it. Throws what a `fail` policy throws. */
+  settle(call: PendingCall, outcome: Outcome): number {
+    invariant(this.#state === "running", `task ${this.id} takes results only while running, not ${this.#state}`);
+    const count = call.step.settle(call, outcome);
+    this.#uncommitted += count;
+    return count;
   }
 
   /** When a punctuator is due by the wall clock; infinite where none waits for it. */
@@ -163,7 +194,7 @@ export class Task {
   /** What comes of no record stands at the place of the last record of the first input. */
   #injectedOrigin(timestamp: number): InjectedOrigin {
     const { topic, partition, position } = this.inputs[0] as TaskInput;
-    return { topic, partition, offset: Math.max(0, position - 1), timestamp, key: null, value: null, headers: [], injected: true };
+    return { topic, partition, offset: Math.max(0, position - 1), timestamp, key: null, value: null, headers: [], injected: true, path: undefined };
   }
 
   /** Makes held-back rows leave, and takes all rows since the last call: the first step of a commit. */

@@ -20,6 +20,8 @@ const INJECTED_INDEX = 0x8000_0000;
 /** What records come from that came of no record: a punctuator's, or a call's result. They take the place of the last record of the input. */
 export interface InjectedOrigin extends LogRecord {
   readonly injected: true;
+  /** Tells a call's result from others at its place, and the same after a crash; undefined for punctuators. */
+  readonly path: string | undefined;
 }
 
 /** Whether an origin is an injected one. */

@@ -1,4 +1,5 @@
 import { ByteReader, type Header, invariant, makeCounters, readFrame, sumCounters, type TaskCounters } from "../model/index.ts";
+import { AsyncCalls } from "../runtime/async-calls.ts";
 import { planOf } from "../runtime/instance.ts";
 import type { SubTopology } from "../plan/plan.ts";
 import { type MemoryBackend, memoryBackend } from "../state/memory-backend.ts";
@@ -7,6 +8,7 @@ import { listRun } from "../task/record-run.ts";
 import { Task } from "../task/task.ts";
 import { Committer } from "../commit/commit.ts";
 import type { Topology, TopologyNode } from "../topology/index.ts";
+import { DriverClock, settleCalls } from "./driver-calls.ts";
 import { type DriverOutput, observedPart } from "./driver-output.ts";
 import { type DriverStore, driverStore } from "./driver-store.ts";
 
@@ -47,6 +49,11 @@ export interface TestDriver {
   play(schedule: Iterable<ScheduleEntry>): void;
   /** Lets milliseconds pass on the machine's clock, which stands otherwise and begins at 0: punctuators that are due by it are called, once each. */
   advanceWallClock(ms: number): void;
+  /**
+   * Makes the calls of asynchronous steps, and resolves when all have a result that has left. Pauses before another attempt take no time: the machine's clock is moved
+   * over them. A call that never ends is ended by its timeout: see `advanceWallClock`.
+   */
+  settle(): Promise<void>;
   /** What a target got since it was last read, oldest first; without a target what all got. */
   read(target?: string): readonly DriverOutput[];
   /** Commits: rows held back leave, stores are written. All is done when the call returns; the promise is there for those who await it. */
@@ -127,14 +134,17 @@ class DriverPart {
   readonly nodes: readonly TopologyNode[];
   readonly #topology: Topology;
   readonly #part: SubTopology;
-  readonly #now: () => number;
+  readonly #clock: DriverClock;
+  readonly #onChange: () => void;
+  #calls: AsyncCalls | undefined;
   #task: Task | undefined;
   #committer: Committer | undefined;
 
-  constructor(topology: Topology, part: SubTopology, now: () => number) {
+  constructor(topology: Topology, part: SubTopology, clock: DriverClock, onChange: () => void) {
     this.#topology = topology;
     this.#part = part;
-    this.#now = now;
+    this.#clock = clock;
+    this.#onChange = onChange;
     this.nodes = part.nodes;
     this.ends = new Map(part.topics.map((topic) => [topic, 0]));
     this.open();
@@ -143,6 +153,10 @@ class DriverPart {
   get task(): Task {
     invariant(this.#task !== undefined, "a part is opened when it is made");
     return this.#task;
+  }
+  get calls(): AsyncCalls {
+    invariant(this.#calls !== undefined, "a part is opened when it is made");
+    return this.#calls;
   }
   get committer(): Committer {
     invariant(this.#committer !== undefined, "a part is opened when it is made");
@@ -158,10 +172,12 @@ class DriverPart {
     const last = this.#committer?.checkpoint ?? { format: 1 as const, commit: 0, offsets: {}, sequences: {}, streamTimes: {}, counters: makeCounters() };
     for (const topic of this.ends.keys()) this.ends.set(topic, last.offsets[`${topic}-0`] ?? 0);
     const inputs = this.#part.topics.map((topic) => new TaskInput(topic, 0, this.ends.get(topic) ?? 0, this.ends.get(topic) ?? 0));
-    const task = new Task({ id: `${this.#part.name}_0`, partitionCount: 1, part: this.#part, inputs, backend: this.backend, cacheEntriesMax: 1_000, snapshot: last, wallClock: this.#now() });
+    const task = new Task({ id: `${this.#part.name}_0`, topology: this.#topology.name, partitionCount: 1, part: this.#part, inputs, backend: this.backend, cacheEntriesMax: 1_000, snapshot: last, wallClock: this.#clock.now(), takesAll: true });
     task.enter("opening");
     task.enter("running");
     this.#task = task;
+    this.#calls?.stop();
+    this.#calls = new AsyncCalls(task, this.#clock, this.#onChange);
     this.#committer = new Committer(this.backend, { topology: this.#topology.name, version: this.#topology.version, task: task.id }, last);
   }
 
@@ -183,12 +199,12 @@ class DriverPart {
  */
 export function testDriver(topology: Topology): TestDriver {
   const plan = planOf(topology);
-  let wallClock = 0;
+  const clock = new DriverClock();
   const outputs = new DriverOutputs();
   const frames: { readonly topic: string; readonly frame: Buffer }[] = [];
   const internalTopics = new Set(plan.internalTopics.map(({ topic }) => topic));
   const listener = { output: (output: DriverOutput) => outputs.add(output), internal: (topic: string, frame: Buffer) => void frames.push({ topic, frame }) };
-  const parts = plan.subTopologies.map((part) => new DriverPart(topology, observedPart(part, internalTopics, listener), () => wallClock));
+  const parts = plan.subTopologies.map((part) => new DriverPart(topology, observedPart(part, internalTopics, listener), clock, () => clock.changed()));
   const partOf = (topic: string): DriverPart => {
     const part = parts.find(({ ends }) => ends.has(topic));
     if (part === undefined) throw new RangeError(`the topology reads no topic "${topic}"`);
@@ -212,9 +228,9 @@ export function testDriver(topology: Topology): TestDriver {
     for (const part of parts) part.open();
   };
   const advanceWallClock = (ms: number): void => {
-    wallClock += ms;
+    clock.pass(ms);
     for (const part of parts) {
-      part.task.punctuate(wallClock);
+      part.task.punctuate(clock.now());
       drain();
     }
   };
@@ -243,6 +259,7 @@ export function testDriver(topology: Topology): TestDriver {
       }
     },
     advanceWallClock,
+    settle: () => settleCalls(parts, clock, drain),
     read: (target) => outputs.read(target),
     commit() {
       commit();

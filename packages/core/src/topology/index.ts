@@ -9,6 +9,7 @@ export * from "./keyed-group.ts";
 export * from "./node.ts";
 export type { OnError } from "./policy.ts";
 export * from "./custom-store.ts";
+export type { AsyncAttempt, AsyncMap, MapAsyncNode, MapAsyncOptions } from "./map-async.ts";
 export {
   type Cancellable,
   carries,

@@ -7,6 +7,7 @@ import type { SinkSpec } from "../port/index.ts";
 import type { RecordSchema, SerdeMigration, StandardSchema } from "../schema/index.ts";
 import type { Aggregator } from "./aggregate.ts";
 import type { AnyJoinNode } from "./join-nodes.ts";
+import type { MapAsyncNode } from "./map-async.ts";
 import type { ProcessChildNode, ProcessNode } from "./process.ts";
 import type { RepartitionForm } from "./repartition.ts";
 import type { AnyTableJoinNode } from "./table-join-nodes.ts";
@@ -158,6 +159,7 @@ export type TopologyNode =
   | DeadLetterNode
   | RepartitionNode
   | SinkNode
+  | MapAsyncNode
   | ProcessNode
   | ProcessChildNode
   | AnyTableNode

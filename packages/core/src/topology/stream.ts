@@ -9,6 +9,7 @@ import { KeyedGroup } from "./keyed-group.ts";
 import { type LateStream, withLate } from "./late-stream.ts";
 import type { AnySchema, ErrorPolicy, NodeId } from "./node.ts";
 import { errorPolicy, type OnError } from "./policy.ts";
+import { asyncForm, type AsyncMap, type MapAsyncOptions } from "./map-async.ts";
 import { addProcess, type ProcessOptions, type ProcessStream, type ProcessValuesOptions } from "./process.ts";
 import { type RepartitionForm, type RepartitionOptions, repartitionSink, repartitionTopic } from "./repartition.ts";
 import type { StoreDeclaration } from "./store-declaration.ts";
@@ -134,6 +135,22 @@ export class Stream<V> {
   /** The same where keys stay as they are, so that the partitioning does too: Kafka Streams' `processValues`. */
   processValues<W = V, const S extends readonly StoreDeclaration[] = readonly [], C = unknown>(name: string, options: ProcessValuesOptions<V, W, S, C>): ProcessStream<W, C> {
     return addProcess<W, C>(this.draft, this.nodeId, name, options, true);
+  }
+
+  /**
+   * One value for each value, from something outside: a call a record, so many at once, with timeouts and retries. Key and timestamp stay.
+   *
+   * A call is made at least once, with an idempotency key that stays the same; its result counts exactly once: it leaves in the commit that ends its record's waiting.
+   * Results leave in the order of their records in a partition, or as they come with `ordered: false`.
+   *
+   * @example
+   * const located = clicks.mapAsync("locate", async (click, _record, { signal }) => {
+   *   const answer = await fetch(`https://places.example.com/${click.page}`, { signal });
+   *   return { ...click, place: await answer.text() };
+   * }, { value: serde.json<Click>(), concurrency: 8, timeout: 2_000, retry: { attempts: 3, backoff: 500 }, onError: dead });
+   */
+  mapAsync<W>(name: string, map: AsyncMap<V, W>, options: MapAsyncOptions<V>): Stream<W> {
+    return new Stream<W>(this.draft, this.draft.add({ kind: "map-async", name, upstream: [this.nodeId], map, ...asyncForm(options as MapAsyncOptions<never>), onError: errorPolicy(options.onError) }));
   }
 
   /** Groups by the records' keys as they are, for aggregates a key. */

@@ -150,7 +150,7 @@ t.test("what is too old leaves the stores", async (t) => {
   if (isLeft(plan)) throw new Error("the topology is valid");
   const backend = memoryBackend() as StateBackend;
   const inputs = ["l", "r"].map((name) => new TaskInput(name, 0, 0, 0));
-  const task = new Task({ id: "l+r_0", partitionCount: 1, part: plan.right.subTopologies[0]!, inputs, backend, cacheEntriesMax: 1_000 });
+  const task = new Task({ id: "l+r_0", topology: "joined", partitionCount: 1, part: plan.right.subTopologies[0]!, inputs, backend, cacheEntriesMax: 1_000 });
   task.enter("opening");
   task.enter("running");
   const sizes: number[] = [];

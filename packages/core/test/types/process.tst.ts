@@ -74,3 +74,20 @@ test("a step that keeps keys forwards values, and its punctuators nothing", () =
     });
   });
 });
+
+test("a call gets the value's type and gives its result's, and the serde is that of its input", () => {
+  defineTopology("x", (t) => {
+    const numbers = t.source("in").decode(serde.json<number>());
+    const alerts = numbers.mapAsync("ask", (value, record, { signal, idempotencyKey, attempt }) => {
+      expect(value).type.toBe<number | null>();
+      expect(record.value).type.toBe<number | null>();
+      expect(signal).type.toBe<AbortSignal>();
+      expect(idempotencyKey).type.toBe<string>();
+      expect(attempt).type.toBe<number>();
+      return Promise.resolve({ text: "" });
+    }, { value: serde.json<number>(), concurrency: 3, ordered: false, timeout: 5, retry: { attempts: 2 } });
+    expect(alerts).type.toBe<Stream<{ text: string }>>();
+    expect(numbers.mapAsync).type.not.toBeCallableWith("ask", () => Promise.resolve(1), { value: serde.string() });
+    expect(numbers.mapAsync).type.not.toBeCallableWith("ask", () => 1, { value: serde.json<number>() });
+  });
+});
