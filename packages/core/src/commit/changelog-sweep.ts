@@ -8,6 +8,7 @@
  */
 import type { StateBackend } from "../state/backend.ts";
 import { CHANGELOG_POSITION_KEY, type ChangeRecorder } from "../state/changelog.ts";
+import { openSealed } from "../state/sealed.ts";
 
 const CHANGED_BYTES_MIN = 16 * 1_048_576;
 const SHARE_BYTES_MIN = 128 * 1_024;
@@ -44,7 +45,7 @@ export class ChangelogSweep {
     this.#changedBytesMin = changedBytesMin;
   }
 
-  /** Between two commits: reads the share that the next one carries. `position` is the changelog's next offset. */
+  /** Between two commits: reads the share that the next one carries. `position` is the changelog's next offset. Throws STATE_CORRUPT. */
   async prepare(position: number, lastBodyBytes: number): Promise<void> {
     const { changed, live, running } = this.#state;
     if (running === undefined) {
@@ -61,6 +62,8 @@ export class ChangelogSweep {
         this.#isShareLast = false;
         break;
       }
+      // Damage on this machine's disk must not get into the changelog, from which it would be mended.
+      if (!CHANGELOG_POSITION_KEY.equals(entry[0])) openSealed(entry[0], entry[1], "the store, read for its changelog");
       share.push([Buffer.from(entry[0]), Buffer.from(entry[1])]);
       bytes += entry[0].length + entry[1].length;
     }

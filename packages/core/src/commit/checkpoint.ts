@@ -62,10 +62,12 @@ function damaged(place: string, message: string): TopologyError {
 /** The last checkpoint, with its chain checked; undefined in a new store. Throws STATE_CORRUPT. */
 export async function readCheckpoint(backend: StateBackend, place: string): Promise<Checkpoint | undefined> {
   const stored = backend.getSync(CHECKPOINT_KEY);
+  let first: number | undefined;
   let expected: number | undefined;
   for await (const [key, value] of backend.entries({ gte: Buffer.from("c\0"), lt: Buffer.from("c\x01") })) {
     const number = openSealed(key, value, `${place}, chain of commits`).readUInt32LE(0);
     if (expected !== undefined && number !== expected) throw damaged(place, `commit ${expected} is missing from the chain`);
+    first ??= number;
     expected = number + 1;
   }
   if (stored === undefined) {
@@ -74,6 +76,9 @@ export async function readCheckpoint(backend: StateBackend, place: string): Prom
   }
   const checkpoint = JSON.parse(openSealed(CHECKPOINT_KEY, stored, `${place}, checkpoint`).toString()) as Checkpoint;
   if (checkpoint.commit + 1 !== expected) throw damaged(place, `the checkpoint is of commit ${checkpoint.commit}, the chain ends before ${expected ?? 1}`);
+  // A batch may be lost from the beginning too, where the commits behind it stood in another of LevelDB's files.
+  const begins = Math.max(1, checkpoint.commit - CHAIN_LENGTH + 1);
+  if (first !== begins) throw damaged(place, `the chain of commits begins at ${first ?? 0}, not at ${begins}`);
   return checkpoint;
 }
 

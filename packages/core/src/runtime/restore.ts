@@ -23,7 +23,7 @@ export interface FollowOptions {
   /** Opens the store's folder (or memory); called again after the folder was removed. */
   readonly open: () => Promise<StateBackend>;
   readonly dir: string | null;
-  readonly disk: StateDisk;
+  readonly disk: Pick<StateDisk, "remove">;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: RestoreProgress) => void;
 }

@@ -243,6 +243,7 @@ export class TaskFleet {
     const id = slot.place.id;
     const isBroken = slot.broken !== undefined;
     const error = slot.broken;
+    worker().retire(opened);
     const drop = (): Promise<unknown> => Promise.all([...lanes.values()].map((lane) => lane.drop(id, DROP_WAIT_MS)));
     if (isBroken) await worker().remove(opened, { commit: false });
     else {

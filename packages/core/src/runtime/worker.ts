@@ -44,6 +44,8 @@ interface WorkerTask {
   leaving: { readonly commit: boolean; readonly done: () => void } | undefined;
   /** Its last commit failed: nothing of its memory may be used any more. */
   failed: boolean;
+  /** What it seals from now on stays in its outbox, for whoever has the task next. */
+  retired: boolean;
 }
 
 /** What becomes of failures. */
@@ -76,13 +78,21 @@ export class Worker {
   }
 
   #take(opened: OpenedTask): WorkerTask {
-    return { opened, fetches: new Map(), calls: new AsyncCalls(opened.task, this.#options.clock, () => this.wake()), commit: undefined, dirtySince: undefined, movedAt: this.#options.clock.now(), leaving: undefined, failed: false };
+    return { opened, fetches: new Map(), calls: new AsyncCalls(opened.task, this.#options.clock, () => this.wake()), commit: undefined, dirtySince: undefined, movedAt: this.#options.clock.now(), leaving: undefined, failed: false, retired: false };
   }
 
   /** Takes a running task on. */
   add(opened: OpenedTask): void {
     this.#tasks.push(this.#take(opened));
     this.wake();
+  }
+
+  /**
+   * Hands over nothing of a task any more, though it may commit once more. Comes before its waiting batches are dropped: a later batch must not overtake those,
+   * which its next owner will send.
+   */
+  retire(opened: OpenedTask): void {
+    for (const task of this.#tasks) if (task.opened === opened) task.retired = true;
   }
 
   /** Lets go of a task, between two of its records; with `commit`, what it has processed is committed first. A task that is not here is no error. */
@@ -267,12 +277,13 @@ export class Worker {
 
   async #commit(task: WorkerTask): Promise<void> {
     await task.commit;
-    if (task.failed) return;
+    // Where the one before has failed, the task's memory is ahead of its store.
+    if (task.failed || task.opened.task.state !== "running") return;
     task.dirtySince = undefined;
     task.movedAt = this.#options.clock.now();
     const { task: running, committer } = task.opened;
     const work = committer.commit(running).then((entries) => {
-      this.handOver(task.opened, entries, false);
+      if (!task.retired) this.handOver(task.opened, entries, false);
       task.movedAt = this.#options.clock.now();
     });
     const failed = (cause: unknown): void => {

@@ -1,0 +1,6 @@
+import { plant } from "./plant.ts";
+import type { SimulatedTopology } from "./simulated-topology.ts";
+import { sites } from "./sites.ts";
+
+/** What `npm run simulate` runs. */
+export const topologies: readonly SimulatedTopology[] = [plant, sites];
