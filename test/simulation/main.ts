@@ -7,7 +7,6 @@
  */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import type { SimulationMode } from "@iot-topology/core/testing";
 import { hunt } from "./hunt.ts";
 import { mutants } from "./mutants.ts";
 import { inParallel, type SimulationOutcome, simulateAll } from "./simulate-all.ts";
@@ -36,7 +35,7 @@ const seed = wholeNumber("seed", values.seed);
 const chosen = values.topology === undefined ? topologies : topologies.filter(({ name }) => name === values.topology);
 if (chosen.length === 0) refuse(`there is no topology "${values.topology}". There are: ${topologies.map(({ name }) => name).join(", ")}`);
 if (values.mode !== undefined && values.mode !== "local" && values.mode !== "replicated") refuse(`--mode is local or replicated, not "${values.mode}"`);
-const mode = values.mode as SimulationMode | undefined;
+const mode = values.mode;
 
 function tell({ failure, ...found }: SimulationOutcome, seconds: number): void {
   const faults = Object.entries(found.faults).sort(([a], [b]) => (a < b ? -1 : 1)).map(([kind, count]) => `${count} ${kind}`);

@@ -14,7 +14,7 @@ export function exactly<R>(rows: readonly R[], options: { readonly orderedBy?: (
 
 /** For updates: of the rows of each name (`by`), the one with the greatest `version` must be one of these; rows of one name and version never differ. */
 export function latest<R>(rows: readonly R[], options: { readonly by: (row: R) => string; readonly version: (row: R) => number }): Expectation {
-  return { kind: "latest", rows, by: options.by as (row: never) => string, version: options.version as (row: never) => number };
+  return { kind: "latest", rows, by: options.by, version: options.version };
 }
 
 /** What a store must answer to a query. */

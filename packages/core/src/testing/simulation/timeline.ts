@@ -45,7 +45,7 @@ export class Timeline {
   readonly #heap: TimelineEvent[] = [];
   #waiters: Waiter[] = [];
   #nowUs: number;
-  #startUs: number;
+  readonly #startUs: number;
   #steps = 0;
   #digest = 0;
 
