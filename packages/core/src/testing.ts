@@ -2,6 +2,7 @@
 export { type CollectConnector, collectConnector, type CollectedRow, collectedRows, type CollectFaults, collect } from "./testing/collect.ts";
 export type { AbandonTransaction, MakeClient } from "./testing/cluster-case.ts";
 export { type ClusterContractOptions, clusterLogContract } from "./testing/cluster-log-contract.ts";
+export { customStoreContract, type CustomKeyValueStore, type CustomStoreCase } from "./testing/custom-store-contract.ts";
 export { type DriverEvent, type PipedRecord, type ScheduleEntry, type TestDriver, testDriver } from "./testing/driver.ts";
 export type { DriverOutput } from "./testing/driver-output.ts";
 export type { DriverStore, DriverStoreEntry } from "./testing/driver-store.ts";

@@ -24,13 +24,14 @@ export interface StoreWriter {
  * Between `flush` and `committed` the task goes on, so `read` may still give what stood before; the store must see its own writes all the same. After a crash it
  * is opened again and must be what it was at the last commit: nothing may be remembered anywhere else.
  *
- * Changes of a call that threw are to be taken back where the step's policy goes on: `mark` is called before each call, `rollBack` after one that threw.
+ * `mark` is called before each call of a step, and `rollBack` after one that threw: what was changed since the mark is to be as it was. A store without the two can be
+ * used by steps whose `onError` is `fail` alone, where nothing that went before a failure is committed.
  */
 export interface CustomStore {
   readonly flush: (writer: StoreWriter) => void;
   readonly committed: () => void;
-  readonly mark: () => void;
-  readonly rollBack: () => void;
+  readonly mark?: () => void;
+  readonly rollBack?: () => void;
 }
 
 /** Opens a store for one task. */

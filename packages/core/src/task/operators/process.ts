@@ -49,6 +49,9 @@ class ProcessStep {
     this.#children = new Map(node.children.map((name) => [name, behind.child((next) => next.kind === "process-child" && next.child === name)]));
     this.#refuse = compileRefuse(context, node.name, node.onError);
     this.#takesBack = node.onError.kind !== "fail";
+    for (const [name, { takesBack }] of this.#stores) {
+      if (this.#takesBack && takesBack === false) throw misused(node.name, `store "${name}" cannot take back what a call that throws has changed`, "give the store mark and rollBack, or leave the step's onError at fail");
+    }
   }
 
   get #streamTime(): number {
@@ -97,10 +100,8 @@ class ProcessStep {
     const { undo } = this.#context;
     const before = this.#current;
     this.#current = record;
-    if (this.#takesBack) {
-      undo.begin();
-      for (const { mark } of this.#opened) mark?.();
-    }
+    if (this.#takesBack) undo.begin();
+    for (const { mark } of this.#opened) mark?.();
     try {
       call();
     } catch (cause) {

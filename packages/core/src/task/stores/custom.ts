@@ -29,5 +29,7 @@ export function openCustom({ context }: StorePlace, name: string, open: OpenCust
     },
     committed: () => custom.committed(),
   });
-  return { store: custom, advance: () => {}, mark: () => custom.mark(), rollBack: () => custom.rollBack() };
+  const { mark, rollBack } = custom;
+  const takesBack = mark !== undefined && rollBack !== undefined;
+  return { store: custom, advance: () => {}, takesBack, ...(takesBack ? { mark: () => custom.mark?.(), rollBack: () => custom.rollBack?.() } : {}) };
 }

@@ -17,6 +17,8 @@ export interface OpenedStore {
   readonly store: unknown;
   /** Called before each call of a step, with the step's stream time: what has come to its end goes. */
   readonly advance: (streamTime: number) => void;
+  /** False where changes cannot be taken back. */
+  readonly takesBack?: boolean;
   /** Called before a call whose changes may be taken back, and after one that threw; where the undo log does not do it. */
   readonly mark?: () => void;
   readonly rollBack?: () => void;
