@@ -46,6 +46,8 @@ export interface TaskCommitter {
   commit(task: Committable): Promise<readonly OutboxEntry[]>;
   /** Forgets an acknowledged batch. When that is lost in a crash, the batch is delivered again and found to be there. */
   acknowledge(entry: OutboxEntry): Promise<void>;
+  /** Puts something else into the next commit, once. */
+  beside(put: (batch: StateBatch, scratch: ByteWriter) => void): void;
 }
 
 /** The checkpoint that a commit writes. */
@@ -83,6 +85,7 @@ export class Committer implements TaskCommitter {
   #scratch = new ByteWriter(1 << 20);
   #last: Checkpoint;
   #durable: Checkpoint;
+  #beside: ((batch: StateBatch, scratch: ByteWriter) => void) | undefined;
 
   constructor(backend: StateBackend, origin: SealOrigin, last: Checkpoint) {
     this.#backend = backend;
@@ -91,6 +94,9 @@ export class Committer implements TaskCommitter {
     this.#durable = last;
   }
 
+  beside(put: (batch: StateBatch, scratch: ByteWriter) => void): void {
+    this.#beside = put;
+  }
   /** The last checkpoint that was begun. */
   get checkpoint(): Checkpoint {
     return this.#last;
@@ -114,6 +120,8 @@ export class Committer implements TaskCommitter {
     const entries = sealRows(this.#origin, task.takeRows(), sequences, this.isRebuilding);
     const write = this.#backend.newBatch();
     task.flushState(write);
+    this.#beside?.(write, this.#scratch);
+    this.#beside = undefined;
     for (const entry of entries) putOutbox(write, this.#scratch, entry);
     this.#last = nextCheckpoint(this.#last, task, sequences);
     putCheckpoint(write, this.#scratch, this.#last);

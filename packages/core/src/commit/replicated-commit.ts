@@ -13,7 +13,7 @@
  */
 import { ByteWriter, topicPartitionName } from "../model/index.ts";
 import { type Clock, failpoint, type GroupPosition, type TransactionalProducer, type TransactionBatch } from "../port/index.ts";
-import type { KeyRange, StateBackend } from "../state/backend.ts";
+import type { KeyRange, StateBackend, StateBatch } from "../state/backend.ts";
 import { ChangeRecorder, packChanges, putPosition } from "../state/changelog.ts";
 import { ChangelogSweep, NO_SWEEP } from "./changelog-sweep.ts";
 import { type Checkpoint, putCheckpoint } from "./checkpoint.ts";
@@ -49,6 +49,7 @@ export class ReplicatedCommitter implements TaskCommitter {
   #durable: Checkpoint;
   #position: number;
   readonly #acknowledged: Buffer[] = [];
+  #beside: ((batch: StateBatch, scratch: ByteWriter) => void) | undefined;
 
   constructor(store: StateBackend, producer: TransactionalProducer, place: ReplicatedPlace, last: Checkpoint, position: number) {
     this.#producer = producer;
@@ -70,6 +71,9 @@ export class ReplicatedCommitter implements TaskCommitter {
     };
   }
 
+  beside(put: (batch: StateBatch, scratch: ByteWriter) => void): void {
+    this.#beside = put;
+  }
   get checkpoint(): Checkpoint {
     return this.#last;
   }
@@ -128,6 +132,8 @@ export class ReplicatedCommitter implements TaskCommitter {
     const sweep = this.#sweep.write(recorder);
     for (const key of this.#acknowledged.splice(0)) recorder.del(key);
     task.flushState(recorder);
+    this.#beside?.(recorder, this.#scratch);
+    this.#beside = undefined;
     for (const entry of entries) putOutbox(recorder, this.#scratch, entry);
     this.#last = nextCheckpoint(this.#last, task, sequences, sweep);
     putCheckpoint(recorder, this.#scratch, this.#last);

@@ -32,6 +32,7 @@ export const ERROR_CODES = {
   DISK_FULL: "the disk is full",
   DISK_READ_ONLY: "the disk or folder cannot be written",
   STATE_CORRUPT: "the local state is damaged",
+  STATE_MISMATCH: "the stored state is of another shape than the topology",
   LOG_CORRUPT: "the log is damaged",
   SAVEPOINT_INVALID: "a savepoint is damaged, or is of another topology",
   SAVEPOINT_REFUSED: "a savepoint cannot be taken or used as things stand",

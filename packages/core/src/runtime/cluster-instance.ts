@@ -12,7 +12,7 @@ import type { ResolvedOptions } from "./options.ts";
 import { RepartitionTrim } from "./repartition-trim.ts";
 import { instanceStatusOf } from "./status-of.ts";
 import type { InstanceState, InstanceStatus } from "./status.ts";
-import { shapeOf } from "./shape.ts";
+import { memberShapeOf } from "./shape.ts";
 import { taskError } from "./task-error.ts";
 import { TaskFleet, type TaskRole } from "./task-fleet.ts";
 import { TransactionWatch } from "./transaction-watch.ts";
@@ -68,7 +68,7 @@ export class ClusterInstance implements Instance {
     this.#parts = parts;
     this.#startedAt = options.clock.now();
     this.#dir = options.stateDir === null ? null : join(options.stateDir, plan.topology.name);
-    this.#shape = shapeOf(plan);
+    this.#shape = memberShapeOf(plan);
     this.#repartitions = new RepartitionTrim(plan, this.#log, options.logger);
     this.failed = new Promise((resolve) => {
       this.#resolveFailed = resolve;

@@ -9,6 +9,7 @@ import { memoryBackend } from "../state/memory-backend.ts";
 import { taskFolder } from "../state/state-disk.ts";
 import { TaskInput } from "../task/input.ts";
 import { Task } from "../task/task.ts";
+import { adapt, planAdaptation } from "./adaptation.ts";
 import { type ClusterPart, transactionalIdOf } from "./cluster-topics.ts";
 import type { OpenedTask } from "./open-task.ts";
 import type { ResolvedOptions } from "./options.ts";
@@ -98,6 +99,7 @@ export async function openClusterTask(place: ClusterTaskPlace, options: Resolved
         last,
         store.position,
       );
+      await adapt(await planAdaptation({ id, part: part.part, backend: store.backend, checkpoint, logger: options.logger }), committer, inputs);
       const task = new Task({ id, topology: plan.topology.name, partitionCount: part.partitionCount, part: part.part, inputs, backend: committer.backend, cacheEntriesMax: options.cacheEntriesMax, snapshot: last, wallClock: options.clock.now() });
       return { task, committer, backend: store.backend, outbox, dir: taskDir(place, options), store, producer };
     } catch (cause) {

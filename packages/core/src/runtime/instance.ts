@@ -10,7 +10,7 @@ import { ClusterInstance } from "./cluster-instance.ts";
 import { openTopics, refuseWithMembers, resetCluster } from "./cluster-topics.ts";
 import { DeliveryLane } from "./lane.ts";
 import { logSinks } from "./log-sinks.ts";
-import { openTask, type OpenedTask } from "./open-task.ts";
+import { type OpenedState, type OpenedTask, openTask } from "./open-task.ts";
 import type { InstanceOptions, ResolvedOptions } from "./options.ts";
 import { instanceStatusOf } from "./status-of.ts";
 import type { InstanceState, InstanceStatus } from "./status.ts";
@@ -227,18 +227,20 @@ export async function openInstance(topology: Topology, given: InstanceOptions): 
   const options = resolveOptions(given);
   const plan = planOf(topology);
   if (isClusterLog(options.log)) return openClusterInstance(plan, options.log, options);
-  const tasks: OpenedTask[] = [];
+  const states: OpenedState[] = [];
   try {
     const partitionCounts = new Map<string, number>();
     for (const part of plan.subTopologies) partitionCounts.set(part.name, await partitionsOf(plan, part, partitionCounts, options));
     const sinks = await openSinks(plan, options, [...options.connectors, ownTopics(plan, options)], plan.sinks);
     for (const part of plan.subTopologies) {
       const partitionCount = partitionCounts.get(part.name) as number;
-      for (let partition = 0; partition < partitionCount; partition++) tasks.push(await openTask({ plan, part, partition, partitionCount }, options));
+      for (let partition = 0; partition < partitionCount; partition++) states.push(await openTask({ plan, part, partition, partitionCount }, options));
     }
+    const tasks: OpenedTask[] = [];
+    for (const state of states) tasks.push(await state.begin());
     return new RunningInstance(plan, options, tasks, sinks);
   } catch (cause) {
-    for (const { backend } of tasks) await backend.close();
+    for (const { backend } of states) await backend.close();
     throw cause;
   }
 }

@@ -25,6 +25,7 @@ import type { ResolvedOptions } from "./options.ts";
 import { entryPath, inputNames, refuseRunning, resolvedFor, type SavepointOptions, storedCheckpoints } from "./savepoint.ts";
 import { readManifest, type SavepointManifest, type SavepointTask } from "./savepoint-manifest.ts";
 import { behindRepartitions } from "./savepoint-repartition.ts";
+import { STORES_KEY } from "./store-record.ts";
 
 type Options = ResolvedOptions & { readonly stateDir: string; readonly dir: string };
 
@@ -99,7 +100,7 @@ async function copyEntries(task: SavepointTask, part: SubTopology, options: Opti
   const batch = head.newBatch();
   for await (const [key, value] of readEntryFile(entryPath(options.dir, task), task.content)) {
     if (key.subarray(0, 2).toString("latin1") === "m\0" || key.subarray(0, 2).toString("latin1") === "c\0") batch.put(key, value);
-    if (key.subarray(0, 2).toString("latin1") !== "m\0") await put(key, value);
+    if (key.subarray(0, 2).toString("latin1") !== "m\0" || key.equals(STORES_KEY)) await put(key, value);
   }
   await head.write(batch, { sync: false });
   const checkpoint = await readCheckpoint(head, `savepoint ${options.dir}, task ${task.id}`);

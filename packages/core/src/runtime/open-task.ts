@@ -8,6 +8,7 @@ import { memoryBackend } from "../state/memory-backend.ts";
 import { taskFolder } from "../state/state-disk.ts";
 import { TaskInput } from "../task/input.ts";
 import { Task } from "../task/task.ts";
+import { adapt, planAdaptation } from "./adaptation.ts";
 import type { ResolvedOptions } from "./options.ts";
 
 /** A task with everything that belongs to it. */
@@ -66,8 +67,15 @@ async function openOrRebuild(place: TaskPlace, id: string, dir: string | null, o
   }
 }
 
+/** A task's state, open and compared with the topology; nothing of it is changed before `begin`, so that all states of a topology can be compared first. */
+export interface OpenedState {
+  readonly backend: StateBackend;
+  /** Brings the state to the topology's shape and makes the task. */
+  begin(): Promise<OpenedTask>;
+}
+
 /** Opens a task's state, checks it, rebuilds it from the log where it is damaged, and places the task where its last commit left it. */
-export async function openTask(place: TaskPlace, options: ResolvedOptions): Promise<OpenedTask> {
+export async function openTask(place: TaskPlace, options: ResolvedOptions): Promise<OpenedState> {
   const { plan, part, partition } = place;
   const id = `${part.name}_${partition}`;
   const dir = options.stateDir === null ? null : taskFolder(options.stateDir, plan.topology.name, id);
@@ -101,9 +109,16 @@ export async function openTask(place: TaskPlace, options: ResolvedOptions): Prom
     const rebuild = checkpoint === undefined && Object.keys(ends).length > 0 && isRebuildable(part);
     const first: Checkpoint = { format: 1, commit: 0, offsets: {}, sequences: {}, streamTimes: {}, counters: makeCounters(), ...(rebuild ? { rebuildUntil: ends } : {}) };
     const last = checkpoint ?? first;
-    const task = new Task({ id, topology: plan.topology.name, partitionCount: place.partitionCount, part, inputs, backend, cacheEntriesMax: options.cacheEntriesMax, snapshot: last, wallClock: options.clock.now() });
-    const committer = new Committer(backend, { topology: plan.topology.name, version: plan.topology.version, task: id }, last);
-    return { task, committer, backend, outbox, dir };
+    const adaptation = await planAdaptation({ id, part, backend, checkpoint, logger: options.logger });
+    return {
+      backend,
+      begin: async () => {
+        const committer = new Committer(backend, { topology: plan.topology.name, version: plan.topology.version, task: id }, last);
+        await adapt(adaptation, committer, inputs);
+        const task = new Task({ id, topology: plan.topology.name, partitionCount: place.partitionCount, part, inputs, backend, cacheEntriesMax: options.cacheEntriesMax, snapshot: last, wallClock: options.clock.now() });
+        return { task, committer, backend, outbox, dir };
+      },
+    };
   } catch (cause) {
     await backend.close();
     throw cause;

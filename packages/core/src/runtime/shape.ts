@@ -1,10 +1,8 @@
 import { hash } from "node:crypto";
-import type { Plan } from "../plan/index.ts";
+import { lockOf, type Plan } from "../plan/index.ts";
 import { downstream } from "../plan/plan.ts";
 
-/**
- * What members of a group must have in common to share tasks: the parts, their topics and the named steps in them. What functions do is not seen.
- */
+/** The parts, their topics and the named steps in them, as a savepoint is compared by. What functions do is not seen. */
 export function shapeOf(plan: Plan): string {
   const parts = plan.subTopologies.map(({ name, topics, nodes, sinks }) => ({
     name,
@@ -13,4 +11,9 @@ export function shapeOf(plan: Plan): string {
     sinks: sinks.map(({ spec }) => `${spec.connector}:${spec.target}`),
   }));
   return hash("sha256", JSON.stringify(parts), "hex").slice(0, 16);
+}
+
+/** What members of a group must have in common to share tasks: the same, and what the stores hold and how: a member that keeps another form could not read what this one writes. */
+export function memberShapeOf(plan: Plan): string {
+  return hash("sha256", JSON.stringify([shapeOf(plan), lockOf(plan).stores]), "hex").slice(0, 16);
 }

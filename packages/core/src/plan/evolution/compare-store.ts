@@ -2,6 +2,7 @@
 import { type Difference, isRowShape, isSameShape, readingDifferences, type SerdeMigration, type ValueShape, valueShape } from "../../schema/index.ts";
 import { duration } from "../summary.ts";
 import type { StepStore, StoreShape } from "./store-shape.ts";
+import { storedValues } from "./stored-value.ts";
 
 /** Lengths of time that only say how long entries stay. */
 const KEPT = /grace|retention|history|ttl|interval|limit/i;
@@ -15,10 +16,11 @@ function nameOf({ serde, columns }: ValueShape): string {
   return columns === undefined || isRowShape({ serde }) ? serde : `${serde}(${columns.map(({ name, type }) => `${name} ${type}`).join(", ")})`;
 }
 
-function valueDifferences(field: string, before: ValueShape, after: ValueShape, { serdes }: StepStore): readonly StoreDifference[] {
+function valueDifferences(field: string, before: ValueShape, after: ValueShape, { serdes, shape }: StepStore): readonly StoreDifference[] {
   if (isSameShape(before, after)) return [];
   const migration = serdes[field]?.migrations?.find(({ from }) => isSameShape(before, valueShape(from)));
   const message = `its values were ${nameOf(before)} and are ${nameOf(after)}`;
+  if (migration !== undefined && storedValues(shape) === undefined) return [{ isBreaking: true, message, effect: "the entries of such a store cannot be made over: what is stored cannot be read" }];
   if (migration !== undefined) return [{ isBreaking: false, message, effect: "they are made over by the serde's migration when the topology is next opened", migration: { field, migration } }];
   const isJson = before.serde.startsWith("json") && after.serde.startsWith("json");
   if (isJson && before.columns !== undefined && after.columns !== undefined) return readingDifferences(before.columns, after.columns, "stored values");

@@ -1,10 +1,9 @@
 /**
  * What a step keeps, as data: what tells whether a store that one version of a topology has written can be read by another. A new kind of step needs nothing here where its node
- * holds its serdes, and its lengths of time as fields whose names end in `Ms`, by themselves or in its `window`; what is kept otherwise has a line in the table below.
+ * holds its serdes, and its lengths of time as fields whose names end in `Ms`, by themselves or one level deeper; what is kept otherwise has a line in the table below.
  */
 import { isSerde, type Serde, serde as serdes, type ValueShape, valueShape } from "../../schema/index.ts";
-import type { AggregateNode, DedupNode, TopologyNode } from "../../topology/index.ts";
-import { NODE_TRAITS } from "../traits.ts";
+import type { AggregateNode, DedupNode, StoreDeclaration, TopologyNode } from "../../topology/index.ts";
 
 /** A store, as a lock file and the state itself keep it. */
 export interface StoreShape {
@@ -37,22 +36,27 @@ function plainTime(ms: number): number | string {
   return Number.isFinite(ms) ? ms : "unbounded";
 }
 
-/** Lengths of time and the window's kind, from wherever the node has them. */
+/** Lengths of time and the window's kind, from the node and one level deeper. */
 function settingsOf(node: object): Record<string, string | number> {
   const settings: Record<string, string | number> = {};
   for (const [name, value] of Object.entries(node)) {
     if (typeof value === "number" && name.endsWith("Ms")) settings[name] = plainTime(value);
-    if (name !== "window" && name !== "windows") continue;
-    const window = value as { readonly kind?: unknown } | undefined;
-    if (typeof window !== "object" || window === null) continue;
-    if (typeof window.kind === "string") settings["window"] = window.kind;
-    Object.assign(settings, settingsOf(window));
+    if (typeof value !== "object" || value === null || Array.isArray(value)) continue;
+    if (name === "window" && "kind" in value && typeof value.kind === "string") settings["window"] = value.kind;
+    for (const [inner, ms] of Object.entries(value as object)) if (typeof ms === "number" && inner.endsWith("Ms")) settings[inner] = plainTime(ms);
   }
   return settings;
 }
 
+/** The node's serdes by their fields, and those one level deeper, by the field that holds them. */
 function serdesOf(node: object): Record<string, Serde<never>> {
-  return Object.fromEntries(Object.entries(node).filter((entry): entry is [string, Serde<never>] => isSerde(entry[1])));
+  return Object.fromEntries(
+    Object.entries(node).flatMap(([name, value]): [string, Serde<never>][] => {
+      if (isSerde(value)) return [[name, value]];
+      if (typeof value !== "object" || value === null || Array.isArray(value)) return [];
+      return Object.entries(value as object).flatMap(([inner, serde]): [string, Serde<never>][] => (isSerde(serde) ? [[inner === "serde" ? name : `${name}.${inner}`, serde]] : []));
+    }),
+  );
 }
 
 function store(name: string, kind: string, key: string, serdes: Readonly<Record<string, Serde<never>>>, settings: Readonly<Record<string, string | number>>): StepStore {
@@ -77,13 +81,18 @@ function aggregateStores(node: AggregateNode): readonly StepStore[] {
   return [store(name, `aggregate of ${columns.join(", ")}`, keyOf(groupBy), {}, settings)];
 }
 
+function declaredStore({ name, form }: StoreDeclaration): StepStore {
+  if (form.kind === "custom") return store(name, "process, custom", "the processor's", {}, {});
+  // An entry with a time of its own to live is other bytes than one without.
+  const kind = "ttlMs" in form && form.ttlMs !== undefined ? `${form.kind}, with a ttl` : form.kind;
+  return store(name, `process, ${kind}`, "the processor's", { value: form.serde }, settingsOf(form));
+}
+
 const STORES: StoresOf = {
   dedup: dedupStores,
   aggregate: aggregateStores,
-  // Without a serde its rows are made again when they are asked for.
-  "table-filter": (node) => (node.serde === undefined ? [] : ofKeys(node)),
-  "table-map": (node) => (node.serde === undefined ? [] : ofKeys(node)),
-  "table-join": (node) => (node.serde === undefined ? [] : ofKeys(node)),
+  process: (node) => node.stores.map(declaredStore),
+  "foreign-key-join": (node) => [store(node.name, node.kind, "the foreign key", {}, {})],
 };
 
 /** Versions stand in another form than rows; and of rows that were kept without a ttl nobody has noted when they end. */
@@ -92,16 +101,17 @@ function keptBeside(node: TopologyNode): string {
   return (node.kind === "table" || node.kind === "keyed-aggregate") && node.ttlMs !== undefined ? ", with a ttl" : "";
 }
 
-/** The store of a step whose state is kept by the records' keys. */
+/** The store of a step whose state is kept by the records' keys; a step without a serde keeps nothing. */
 function ofKeys(node: TopologyNode): readonly StepStore[] {
-  if (node.name === undefined) return [];
+  const serdes = serdesOf(node);
+  if (node.name === undefined || Object.keys(serdes).length === 0) return [];
   const form = ("aggregation" in node && "kind" in node.aggregation ? `${node.kind}, ${node.aggregation.kind}` : node.kind) + keptBeside(node);
-  return [store(node.name, form, "the record's key", serdesOf(node), settingsOf(node))];
+  return [store(node.name, form, "the record's key", serdes, settingsOf(node))];
 }
 
 /** The stores of a step. */
 export function storesOf(node: TopologyNode): readonly StepStore[] {
   const special = STORES[node.kind] as ((node: TopologyNode) => readonly StepStore[]) | undefined;
   if (special !== undefined) return special(node);
-  return NODE_TRAITS[node.kind].state === "none" ? [] : ofKeys(node);
+  return node.kind === "decode" || node.kind === "sink" ? [] : ofKeys(node);
 }
