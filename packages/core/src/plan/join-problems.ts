@@ -13,8 +13,11 @@ function tableJoinProblems(node: StreamTableJoinNode): PlanError[] {
 }
 
 function streamJoinProblems({ name, window: { beforeMs, afterMs, graceMs } }: StreamStreamJoinNode): PlanError[] {
-  if ([beforeMs, afterMs, graceMs].every(isLength)) return [];
-  return [problem("JOIN_INVALID", name, `a window of ${beforeMs} ms before and ${afterMs} ms after with ${graceMs} ms of grace`, "give whole numbers of milliseconds, 0 or more; records are kept for as long as they can be matched, so none is without end")];
+  // One of the two may be below 0, as in "from 2 to 8 after": { before: -2, after: 8 }.
+  if (Number.isSafeInteger(beforeMs) && Number.isSafeInteger(afterMs) && beforeMs + afterMs >= 0 && isLength(graceMs)) return [];
+  return [
+    problem("JOIN_INVALID", name, `a window of ${beforeMs} ms before and ${afterMs} ms after with ${graceMs} ms of grace`, "give whole numbers of milliseconds, `after` not before `before`, and a grace of 0 or more; records are kept for as long as they can be matched, so none is without end"),
+  ];
 }
 
 /** What is wrong with a step that joins. */

@@ -10,9 +10,9 @@ export interface JoinWindow {
 
 /** The lengths of a join's window. */
 export interface JoinWindowForm {
-  /** How much earlier the other side's record may be. */
+  /** How much earlier than the left record the right one may be; below 0 where it must be later. */
   readonly before: DurationMs;
-  /** How much later it may be. */
+  /** How much later it may be; below 0 where it must be earlier. */
   readonly after: DurationMs;
   /** How long after that, in the join's stream time, a record of the other side may still come; what is unmatched then is sent as such. */
   readonly grace: DurationMs;
