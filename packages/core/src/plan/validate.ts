@@ -108,7 +108,7 @@ export function validate(topology: Topology): Either<NonEmptyArray<PlanError>, P
     ...nameProblems(topology),
     ...sourceProblems(topology),
     ...topology.nodes.flatMap(stateProblems),
-    ...topology.nodes.flatMap(joinProblems),
+    ...topology.nodes.flatMap((node) => joinProblems(topology, node)),
     ...topology.nodes.flatMap((node) => tableProblems(topology.nodes, node)),
     ...processProblems(topology),
     ...sinkProblems(topology),

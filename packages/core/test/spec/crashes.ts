@@ -1,6 +1,6 @@
 /** A random life of a topology, with commits and crashes, beside the same life without. */
 import type { Test } from "tap";
-import type { Topology } from "@iot-topology/core";
+import type { Header, Topology } from "@iot-topology/core";
 import { type PipedRecord, type TestDriver, testDriver } from "@iot-topology/core/testing";
 
 /** A seed that is told, so that a failure can be run again: `SEED=n node ... x.test.ts`. */
@@ -19,6 +19,11 @@ export function randomOf(seed: number): () => number {
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
   };
+}
+
+/** Headers as `key=value,...`. */
+export function headersText(headers: readonly Header[]): string {
+  return headers.map(({ key, value }) => `${key}=${value === null ? "null" : Buffer.from(value).toString()}`).join();
 }
 
 type Made = PipedRecord & { readonly topic: string };

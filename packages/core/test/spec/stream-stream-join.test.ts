@@ -8,7 +8,7 @@ import { memoryBackend } from "../../src/state/memory-backend.ts";
 import { TaskInput } from "../../src/task/input.ts";
 import { listRun } from "../../src/task/record-run.ts";
 import { Task } from "../../src/task/task.ts";
-import { randomOf, seedOf, withCrashes } from "./crashes.ts";
+import { headersText, randomOf, seedOf, withCrashes } from "./crashes.ts";
 import { type JoinKind, type ModelRecord, modelOfJoin } from "./stream-join-model.ts";
 
 const text = serde.json<string>();
@@ -101,14 +101,16 @@ t.test("a stream may be joined with itself", (t) => {
 
 t.test("unmatched records keep their headers, and a joiner that throws goes by the step's policy", async (t) => {
   const topology = defineTopology("joins", (b) =>
-    b.source("l").decode(text).leftJoin(b.source("r").decode(text), (left, right) => { if (left === "bad") throw new Error("no"); return joined(left, right); }, { name: "j", within: within(1, 1, 0), left: text, right: text, onError: "skip" }).sink(collect("out")));
+    b.source("l").decode(text).leftJoin(b.source("r").decode(text), (left, right) => { if (left === "bad") throw new Error("no"); return joined(left, right); }, { name: "j", within: within(1, 1, 0), left: text, right: text, onError: "skip" })
+      .map((value, { headers: kept }) => `${value} ${headersText(kept)}`)
+      .sink(collect("out")));
   const driver = testDriver(topology);
   const headers = [{ key: "h", value: Buffer.from("1") }, { key: "none", value: null }];
   driver.pipe("l", { key: "a", value: '"L"', timestamp: 1, headers }, { key: "b", value: '"bad"', timestamp: 1 });
   await driver.commit();
   driver.crash();
   driver.pipe("r", { key: "z", value: '"R"', timestamp: 50 });
-  t.same(driver.values("out"), ["L|null"]);
+  t.same(driver.values("out"), ["L|null h=1,none=null"]);
   t.equal(driver.counters().skipped, 1);
 });
 

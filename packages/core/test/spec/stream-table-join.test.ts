@@ -1,8 +1,7 @@
 /** Joins of a stream with a table: what Kafka Streams' KStream.join(KTable) does. */
 import t from "tap";
-import { defineTopology, serde, type TopologyBuilder, TopologyError, validate } from "@iot-topology/core";
+import { defineTopology, serde, type TopologyBuilder, TopologyError } from "@iot-topology/core";
 import { collect, testDriver } from "@iot-topology/core/testing";
-import { isLeft } from "fp-ts/lib/Either.js";
 import { seedOf, withCrashes } from "./crashes.ts";
 
 const text = serde.json<string>();
@@ -71,12 +70,10 @@ t.test("crashes at random places change nothing", async (t) => {
   });
 });
 
-t.test("sides of different topologies, a grace without a store, and a grace that is no length of time are refused", (t) => {
+t.test("sides of different topologies and a grace without a store are refused", (t) => {
   let foreign: ReturnType<typeof sides> | undefined;
   defineTopology("other", (b) => void (foreign = sides(b)));
   t.throws(() => defineTopology("joins", (b) => sides(b).left.join(foreign!.right, joined)), { code: "PLAN_INVALID" });
   t.throws(() => defineTopology("joins", (b) => { const { left, right } = sides(b); left.join(right, joined, { grace: 5 } as never); }), TopologyError);
-  const wrong = validate(defineTopology("joins", (b) => { const { left, right } = sides(b); left.join(right, joined, { name: "j", grace: -1, value: text }).sink(collect("out")); }));
-  t.match(isLeft(wrong) && wrong.left, [{ rule: "JOIN_INVALID", step: "j" }]);
   t.end();
 });

@@ -37,7 +37,7 @@ function lookUp(context: TaskContext, node: Pick<StreamTableJoinNode, "join" | "
 }
 
 /** Keeps records until the stream's time has passed their own by the grace, and sends them on in the order of time, then key, then arrival. */
-function holding(context: TaskContext, name: string, { graceMs, serde }: { readonly graceMs: number; readonly serde: AnySerde }, join: Take): (record: AnyRecord, key: string | null, time: number) => void {
+function holding(context: TaskContext, name: string, { graceMs, serde }: { readonly graceMs: number; readonly serde: AnySerde }, join: Take): Take {
   const { backend, cacheEntriesMax: entriesMax, scratch } = context;
   const waiting = new OrderedTable<readonly HeldRecord<unknown>[]>(backend, name, heldCodec<unknown>(serde), { entriesMax, scratch });
   context.tables.push(waiting);
@@ -52,9 +52,9 @@ function holding(context: TaskContext, name: string, { graceMs, serde }: { reado
     const first = waiting.keys().next();
     earliest = first.done === true ? Number.POSITIVE_INFINITY : timeOfKey(first.value);
   };
-  return (record, key, time) => {
+  return (record, key) => {
     const { timestamp, value, headers } = record;
-    const bound = time - graceMs;
+    const bound = advanceStreamTime(context, name, timestamp) - graceMs;
     if (bound >= earliest) sendDue(bound);
     // What the grace has passed already waits for nothing.
     if (timestamp <= bound) return join({ key, value, timestamp, headers }, key);
@@ -80,22 +80,12 @@ export function streamTableJoinLinks(context: TaskContext, node: StreamTableJoin
     return undefined;
   };
   const { name, hold } = node;
-  if (hold === undefined) {
-    return [
-      (record) => {
-        const key = keyOf(record);
-        if (key !== undefined) join(record, key);
-      },
-      ignored,
-    ];
-  }
-  invariant(name !== undefined, "a join that holds records has a name");
-  const take = holding(context, name, hold, join);
+  invariant(hold === undefined || name !== undefined, "a join that holds records has a name");
+  const take = hold === undefined ? join : holding(context, name as string, hold, join);
   return [
     (record) => {
-      const time = advanceStreamTime(context, name, record.timestamp);
       const key = keyOf(record);
-      if (key !== undefined) take(record, key, time);
+      if (key !== undefined) take(record, key);
     },
     ignored,
   ];

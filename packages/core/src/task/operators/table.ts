@@ -50,7 +50,9 @@ function versionedTableLink(context: TaskContext, node: TableNode, historyMs: nu
   context.tables.push(table);
   const oldest = (): number => (context.streamTimes[node.name] ?? Number.NEGATIVE_INFINITY) - historyMs;
   context.getters.set(node.id, (key, asOf) => {
-    if (asOf === undefined) return table.latest(key);
+    const latest = table.latest(key);
+    // The newest version is kept for as long as it is the newest, so it may be asked for beyond the history.
+    if (asOf === undefined || (latest !== undefined && latest.timestamp <= asOf)) return latest;
     // What stood before the history may be deleted already, or not yet: nobody sees which.
     return asOf < oldest() ? undefined : table.asOf(key, asOf);
   });
