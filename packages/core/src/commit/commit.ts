@@ -22,7 +22,7 @@ const SCRATCH_BYTES_KEPT = 32 * 1_048_576;
 
 /** What a commit needs of a task. */
 export interface Committable {
-  readonly inputs: readonly (TopicPartition & { readonly position: number })[];
+  readonly inputs: readonly (TopicPartition & { readonly position: number; readonly isGlobal?: boolean })[];
   readonly counters: Readonly<TaskCounters>;
   readonly streamTimes: Readonly<Record<string, number>>;
   takeRows(): UnsealedBatch[];

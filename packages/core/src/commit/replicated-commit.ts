@@ -105,7 +105,8 @@ export class ReplicatedCommitter implements TaskCommitter {
     const body = this.#gather(task, entries, sequences);
     const begun = this.#last;
     const { frames, recordCount } = packChanges(body.bytes, begun.commit, clock.now());
-    const positions = task.inputs.map(({ topic, partition, position }): GroupPosition => ({ topic, partition, offset: position }));
+    // The positions of a global table are each task's own, and stand in its checkpoint alone.
+    const positions = task.inputs.flatMap(({ topic, partition, position, isGlobal }): GroupPosition[] => (isGlobal === true ? [] : [{ topic, partition, offset: position }]));
     failpoint("commit.before-transaction");
     const { nextOffsets } = await this.#producer.commit({ batches: [...outputs, { topic: changelog.topic, partition: changelog.partition, frames, recordCount }], group, positions });
     failpoint("commit.after-transaction");

@@ -1,4 +1,4 @@
-import type { NodeId, RepartitionNode, SinkNode, SourceNode, StoreDeclaration, Topology, TopologyNode } from "../topology/index.ts";
+import { globalTableOf, type GlobalTableNode, type NodeId, type RepartitionNode, type SinkNode, type SourceNode, type StoreDeclaration, type Topology, type TopologyNode } from "../topology/index.ts";
 import { policyOf, type SubTopology } from "./plan.ts";
 
 /** Finds the representative of a node's part. */
@@ -69,6 +69,8 @@ function part(nodes: readonly TopologyNode[], parents: NodeId[], root: NodeId): 
     grew = false;
     for (const node of nodes) {
       if (!wanted.has(node.id)) continue;
+      const global = globalTableOf(node);
+      if (global !== undefined) wanted.add(global);
       const target = policyTarget(node);
       if (target === undefined || wanted.has(target)) continue;
       const shared = find(parents, target);
@@ -84,6 +86,7 @@ function part(nodes: readonly TopologyNode[], parents: NodeId[], root: NodeId): 
     topics: Object.freeze(sources.flatMap((source) => source.topics)),
     nodes: Object.freeze(members),
     sinks: Object.freeze(members.filter((node): node is SinkNode => node.kind === "sink")),
+    globals: Object.freeze(members.filter((node): node is GlobalTableNode => node.kind === "global-table")),
     repartitions: Object.freeze(members.filter((node): node is RepartitionNode => node.kind === "repartition")),
   });
 }

@@ -1,4 +1,4 @@
-import type { ErrorPolicy, TopologyNode } from "../topology/index.ts";
+import { type ErrorPolicy, globalTableOf, type TopologyNode } from "../topology/index.ts";
 import { warningsOf } from "./lint.ts";
 import { downstream, type Plan, stepName, type SubTopology } from "./plan.ts";
 import { summary } from "./summary.ts";
@@ -10,9 +10,14 @@ function policy(plan: Plan, onError: ErrorPolicy): string {
   return `, errors to ${node === undefined ? "?" : stepName(node)}`;
 }
 
+function globalText(plan: Plan, node: TopologyNode): string {
+  const global = globalTableOf(node);
+  return global === undefined ? "" : `, with ${stepName(plan.topology.nodes[global] as TopologyNode)}`;
+}
+
 function label(plan: Plan, node: TopologyNode): string {
   const name = node.name !== undefined && node.kind !== "source" && node.kind !== "sink" ? `${node.name}: ` : "";
-  return `${name}${summary(node)}${"onError" in node ? policy(plan, node.onError) : ""}`;
+  return `${name}${summary(node)}${globalText(plan, node)}${"onError" in node ? policy(plan, node.onError) : ""}`;
 }
 
 function textOf(plan: Plan, part: SubTopology): string[] {
@@ -26,7 +31,7 @@ function textOf(plan: Plan, part: SubTopology): string[] {
       if (next.upstream[0] === node.id) walk(next, depth + 1);
     }
   };
-  for (const node of part.nodes) if (node.kind === "source" || node.kind === "dead-letter") walk(node, 0);
+  for (const node of part.nodes) if (node.kind === "source" || node.kind === "dead-letter" || node.kind === "global-table") walk(node, 0);
   return lines;
 }
 
@@ -39,12 +44,14 @@ function mermaidOf(plan: Plan, part: SubTopology, place: number): string[] {
   const lines = [`  subgraph s${place}["${mermaidText(part.name)}"]`];
   for (const node of part.nodes) {
     const text = `"${mermaidText(label(plan, node))}"`;
-    const shape = node.kind === "source" || node.kind === "sink" || node.kind === "repartition" ? `[(${text})]` : traitsOf(node).state !== "none" ? `[[${text}]]` : `[${text}]`;
+    const shape = node.kind === "source" || node.kind === "global-table" || node.kind === "sink" || node.kind === "repartition" ? `[(${text})]` : traitsOf(node).state !== "none" ? `[[${text}]]` : `[${text}]`;
     lines.push(`    ${id(node)}${shape}`);
     if (node.kind === "sink") node.spec.dependents.forEach((name, index) => lines.push(`    ${id(node)}d${index}["${mermaidText(name)}"]`, `    ${id(node)} --> ${id(node)}d${index}`));
   }
   for (const node of part.nodes) {
     for (const before of node.upstream) lines.push(`    s${place}n${before} --> ${id(node)}`);
+    const global = globalTableOf(node);
+    if (global !== undefined) lines.push(`    s${place}n${global} -.-> ${id(node)}`);
     if ("onError" in node && node.onError.kind === "dead-letter") lines.push(`    ${id(node)} -. errors .-> s${place}n${node.onError.node}`);
   }
   return [...lines, "  end"];

@@ -1,5 +1,5 @@
 import type { SinkSpec } from "../port/index.ts";
-import type { ErrorPolicy, NodeId, RepartitionNode, SinkNode, SourceNode, Topology, TopologyNode } from "../topology/index.ts";
+import type { ErrorPolicy, GlobalTableNode, NodeId, RepartitionNode, SinkNode, SourceNode, Topology, TopologyNode } from "../topology/index.ts";
 
 /** What is wrong with a topology, at which step, and what to do about it. */
 export interface PlanError {
@@ -27,6 +27,7 @@ export interface PlanError {
     | "REPARTITION_CYCLE"
     | "PARTITIONS_MISMATCH"
     | "STORE_REQUIRED"
+    | "GLOBAL_TABLE_UNUSED"
     | "TABLE_INVALID"
     | "DEAD_LETTERS_LOST"
     | "VERSION_INVALID";
@@ -46,6 +47,8 @@ export interface SubTopology {
   readonly sinks: readonly SinkNode[];
   /** The repartitions that this part writes. */
   readonly repartitions: readonly RepartitionNode[];
+  /** The global tables that its steps read. Each of its tasks reads their topics as a whole; they are not among `topics`. */
+  readonly globals: readonly GlobalTableNode[];
 }
 
 /** A topic that the topology writes for itself: a repartition's. */

@@ -18,6 +18,7 @@ function factsOf(node: TopologyNode, nodes: readonly TopologyNode[], at: (id: No
     case "source":
       return node.repartition === undefined ? { ...RAW, mayRepeat: node.redeliveryMs !== 0 } : at(node.repartition.writer);
     case "dead-letter":
+    case "global-table":
       return RAW;
     case "dedup":
       return { ...before(), mayRepeat: false, identity: node.fields === undefined ? undefined : [...node.fields, ...(node.sequenceField === undefined ? [] : [node.sequenceField])] };

@@ -67,6 +67,10 @@ export function summary(node: TopologyNode): string {
     }
     case "stream-table-join":
       return `${node.join} join with a table${node.hold === undefined ? "" : `, grace ${duration(node.hold.graceMs)}; store ${node.name}`}`;
+    case "global-table":
+      return `global table of topic ${node.topic}, ${node.serde.name}; store ${node.name}`;
+    case "stream-global-table-join":
+      return `${node.join} join with a global table by a function`;
     case "table-group":
       return "rows of a table under the keys of their groups";
     case "table-aggregate":

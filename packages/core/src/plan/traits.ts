@@ -53,6 +53,10 @@ export const NODE_TRAITS: { readonly [K in TopologyNode["kind"]]: NodeTraits } =
   "keyed-aggregate": KEYED,
   "stream-stream-join": { ...LOOKUP, emits: "order" },
   "stream-table-join": LOOKUP,
+  // It is the same in every task, so it asks nothing of keys.
+  "global-table": { key: "keeps", state: "fields", emits: "record", rows: "updates" },
+  // How far a task is in the global table's topic when it processes a record is not the same the next time.
+  "stream-global-table-join": { key: "keeps", state: "none", emits: "order", rows: "changed" },
   "table-group": { key: "changes", state: "none", emits: "record", rows: "changed" },
   "table-aggregate": KEYED,
   "table-join": { ...KEYED, emits: "order" },

@@ -3,7 +3,7 @@ import type { NonEmptyArray } from "fp-ts/lib/NonEmptyArray.js";
 import { isStableName } from "../model/index.ts";
 import type { SinkSpec } from "../port/index.ts";
 import { ASYNCHRONOUS_SCHEMA, isAsynchronous } from "../schema/index.ts";
-import type { Topology, TopologyNode } from "../topology/index.ts";
+import { globalTableOf, type Topology, type TopologyNode } from "../topology/index.ts";
 import { cut } from "./cut.ts";
 import { internalTopics } from "./internal-topics.ts";
 import { joinProblems } from "./join-problems.ts";
@@ -54,6 +54,14 @@ function sourceProblems(topology: Topology): PlanError[] {
       if (other !== undefined) problems.push(problem("TOPIC_DUPLICATE", stepName(source), `topic "${topic}" is read by two sources`, "read it once and use the stream twice"));
       readers.set(topic, stepName(source));
     }
+  }
+  for (const node of topology.nodes) {
+    if (node.kind !== "global-table") continue;
+    const { name, topic } = node;
+    if (!isStableName(topic)) problems.push(problem("NAME_INVALID", name, `the topic name "${topic}" cannot be used`, "use letters, digits, '.', '_' and '-', at most 200"));
+    if (readers.has(topic)) problems.push(problem("TOPIC_DUPLICATE", name, `topic "${topic}" is read by ${readers.get(topic)} and as a global table`, "read it once: join streams with one global table as often as you like, and write to another topic what a stream needs"));
+    readers.set(topic, name);
+    if (!topology.nodes.some((other) => globalTableOf(other) === node.id)) problems.push(problem("GLOBAL_TABLE_UNUSED", name, "no stream is joined with this global table", "join one with it, or leave it out"));
   }
   return problems;
 }

@@ -11,6 +11,7 @@ import { TaskInput } from "../task/input.ts";
 import { Task } from "../task/task.ts";
 import { adapt, planAdaptation } from "./adaptation.ts";
 import { type ClusterPart, transactionalIdOf } from "./cluster-topics.ts";
+import { globalInputs } from "./global-inputs.ts";
 import type { OpenedTask } from "./open-task.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { FollowedStore, type RestoreProgress } from "./restore.ts";
@@ -156,6 +157,7 @@ async function placeInputs(place: ClusterTaskPlace, checkpoint: Checkpoint | und
     if (end > start) ends[name] = end;
     inputs.push(new TaskInput(topic, partition, position, end));
   }
+  inputs.push(...(await globalInputs(part.part, checkpoint, log)));
   const isNew = checkpoint === undefined && committed.size === 0 && Object.keys(ends).length > 0 && isRebuildable(part.part);
   // A topology that is started on topics with records in them is mostly a new one, not one whose changelog was lost: checking each batch costs several times its insert.
   const isRebuild = isNew && (await mayHold(part.part.topics.map((topic) => ({ topic, partition, firstOffset: 0, lastOffset: Number.MAX_SAFE_INTEGER }))));

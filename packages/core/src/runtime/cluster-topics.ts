@@ -2,6 +2,7 @@ import { TopologyError } from "../model/index.ts";
 import { partitionsWanted, type Plan, stepsBoundToOnePartition, type SubTopology } from "../plan/index.ts";
 import type { ClusterLog, TopicDescription } from "../port/index.ts";
 import { agreedCount } from "./agreed-count.ts";
+import { globalCounts } from "./global-inputs.ts";
 import type { ResolvedOptions } from "./options.ts";
 
 /** A sub-topology with its tasks and its changelog. */
@@ -9,6 +10,8 @@ export interface ClusterPart {
   readonly part: SubTopology;
   readonly partitionCount: number;
   readonly changelog: string;
+  /** Partitions of the topics of its global tables. */
+  readonly globals: ReadonlyMap<string, number>;
 }
 
 /** A name as Kafka allows it; the parts of a name are joined by `+` here, which Kafka does not. */
@@ -102,7 +105,8 @@ export async function openTopics(plan: Plan, log: ClusterLog, options: ResolvedO
   for (const part of plan.subTopologies) {
     const partitionCount = agreedCount(part, await countsOf(plan, part, counts, log, options));
     counts.set(part.name, partitionCount);
-    parts.push({ part, partitionCount, changelog: await openChangelog(plan, part, partitionCount, log, options) });
+    for (const { topic } of part.globals) await countOf(log, topic, options.createTopics ? options.partitions : undefined, options);
+    parts.push({ part, partitionCount, globals: await globalCounts(part, log), changelog: await openChangelog(plan, part, partitionCount, log, options) });
   }
   for (const spec of plan.sinks) if (spec.connector === "log") await countOf(log, spec.target, wantedOutput(plan, spec.target, options), options);
   return parts;
@@ -124,7 +128,12 @@ async function openChangelog(plan: Plan, part: SubTopology, partitionCount: numb
 
 /** Throws TOPIC_MISMATCH where a topic that is read has got more partitions since: their records would be read by nobody. */
 export async function checkPartitionCounts(parts: readonly ClusterPart[], log: ClusterLog): Promise<void> {
-  for (const { part, partitionCount } of parts) {
+  for (const { part, partitionCount, globals } of parts) {
+    for (const [topic, before] of globals) {
+      const now = await log.partitionCount(topic);
+      if (now === before) continue;
+      throw mismatch("TOPIC_MISMATCH", topic, `the topic of a global table had ${before} partitions at the start and has ${now ?? "none"} now`, "start again: all of its partitions are read then, each from where the table is in it");
+    }
     for (const topic of part.topics) {
       const now = await log.partitionCount(topic);
       if (now === undefined) throw new TopologyError("TOPIC_NOT_FOUND", `topic "${topic}" has been deleted while it was read`, { place: topic, cure: "make it again, and reset the topology if it is to start anew" });

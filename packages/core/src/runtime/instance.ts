@@ -230,6 +230,9 @@ export async function openInstance(topology: Topology, given: InstanceOptions): 
   const states: OpenedState[] = [];
   try {
     const partitionCounts = new Map<string, number>();
+    for (const topic of new Set(plan.subTopologies.flatMap(({ globals }) => globals.map((global) => global.topic)))) {
+      if ((await options.log.partitionCount(topic)) === undefined) await options.log.ensureTopic(topic, { partitions: options.partitions });
+    }
     for (const part of plan.subTopologies) partitionCounts.set(part.name, await partitionsOf(plan, part, partitionCounts, options));
     const sinks = await openSinks(plan, options, [...options.connectors, ownTopics(plan, options)], plan.sinks);
     for (const part of plan.subTopologies) {

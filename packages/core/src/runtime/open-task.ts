@@ -9,6 +9,7 @@ import { taskFolder } from "../state/state-disk.ts";
 import { TaskInput } from "../task/input.ts";
 import { Task } from "../task/task.ts";
 import { adapt, planAdaptation } from "./adaptation.ts";
+import { globalInputs } from "./global-inputs.ts";
 import type { ResolvedOptions } from "./options.ts";
 
 /** A task with everything that belongs to it. */
@@ -105,6 +106,7 @@ export async function openTask(place: TaskPlace, options: ResolvedOptions): Prom
       if (end > 0) ends[name] = end;
       inputs.push(new TaskInput(topic, partition, position, end));
     }
+    inputs.push(...(await globalInputs(part, checkpoint, options.log)));
     // Without a checkpoint nobody knows what a former life delivered: up to the log's present end, sinks check before they add.
     const rebuild = checkpoint === undefined && Object.keys(ends).length > 0 && isRebuildable(part);
     const first: Checkpoint = { format: 1, commit: 0, offsets: {}, sequences: {}, streamTimes: {}, counters: makeCounters(), ...(rebuild ? { rebuildUntil: ends } : {}) };

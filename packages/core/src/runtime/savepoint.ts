@@ -161,7 +161,8 @@ async function exportTask(task: Omit<SavepointTask, "file" | "content">, backend
  */
 export async function readStoredOffsets(topology: string, stateDir: string): Promise<ReadonlyMap<string, number>> {
   const offsets = new Map<string, number>();
-  for (const { checkpoint } of await storedCheckpoints(topology, stateDir)) for (const [name, offset] of Object.entries(checkpoint?.offsets ?? {})) offsets.set(name, offset);
+  // Of the topics of global tables, which each task reads, the least.
+  for (const { checkpoint } of await storedCheckpoints(topology, stateDir)) for (const [name, offset] of Object.entries(checkpoint?.offsets ?? {})) offsets.set(name, Math.min(offset, offsets.get(name) ?? offset));
   return offsets;
 }
 

@@ -4,9 +4,10 @@ import { downstream } from "../plan/plan.ts";
 
 /** The parts, their topics and the named steps in them, as a savepoint is compared by. What functions do is not seen. */
 export function shapeOf(plan: Plan): string {
-  const parts = plan.subTopologies.map(({ name, topics, nodes, sinks }) => ({
+  const parts = plan.subTopologies.map(({ name, topics, nodes, sinks, globals }) => ({
     name,
     topics,
+    ...(globals.length === 0 ? {} : { globals: globals.map(({ topic }) => topic) }),
     nodes: nodes.map((node) => [node.kind, node.name ?? "", downstream(nodes, node.id).length]),
     sinks: sinks.map(({ spec }) => `${spec.connector}:${spec.target}`),
   }));

@@ -17,7 +17,8 @@ export class TransactionWatch {
   constructor(log: ClusterLog, parts: readonly ClusterPart[], options: ResolvedOptions) {
     this.#log = log;
     this.#options = options;
-    this.#inputs = new Set(parts.flatMap(({ part, partitionCount }) => part.topics.flatMap((topic) => Array.from({ length: partitionCount }, (_, partition) => topicPartitionName(topic, partition)))));
+    const counted = parts.flatMap(({ part, partitionCount, globals }) => [...part.topics.map((topic) => [topic, partitionCount] as const), ...globals]);
+    this.#inputs = new Set(counted.flatMap(([topic, count]) => Array.from({ length: count }, (_, partition) => topicPartitionName(topic, partition))));
   }
 
   get hanging(): readonly HangingTransactionStatus[] {

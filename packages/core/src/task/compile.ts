@@ -42,6 +42,7 @@ export function compilePart(part: SubTopology, makeContext: (deadLetterLink: (po
   });
   const links = new Map<string, Link>();
   for (const source of part.sources) for (const topic of source.topics) links.set(topic, linksOf(source)[0] as Link);
+  for (const global of part.globals) links.set(global.topic, linksOf(global)[0] as Link);
   context.flushes.sort((a, b) => a.node - b.node);
   return { links, context };
 }

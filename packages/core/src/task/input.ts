@@ -11,6 +11,8 @@ const NOTHING: RecordRun = listRun([]);
 export class TaskInput {
   readonly topic: string;
   readonly partition: number;
+  /** Whether it is of a global table: read by every task, before their streams, and not by the group's positions. */
+  readonly isGlobal: boolean;
   position: number;
   fetchOffset: number;
   endOffset: number;
@@ -19,9 +21,10 @@ export class TaskInput {
   #after: { readonly run: RecordRun; readonly nextOffset: number } | undefined;
   #behind = 0;
 
-  constructor(topic: string, partition: number, position: number, endOffset: number) {
+  constructor(topic: string, partition: number, position: number, endOffset: number, isGlobal = false) {
     this.topic = topic;
     this.partition = partition;
+    this.isGlobal = isGlobal;
     this.position = position;
     this.fetchOffset = position;
     this.endOffset = endOffset;

@@ -6,6 +6,7 @@ import { castLink } from "./operators/cast.ts";
 import { decodeLink } from "./operators/decode.ts";
 import { dedupLink } from "./operators/dedup.ts";
 import { foreignKeyJoinLinks } from "./operators/foreign-key-join.ts";
+import { globalTableLink } from "./operators/global-table.ts";
 import { keyedAggregateLink } from "./operators/keyed-aggregate.ts";
 import { mapAsyncLink } from "./operators/map-async.ts";
 import { processLink } from "./operators/process.ts";
@@ -13,7 +14,7 @@ import { repartitionedLink, repartitionLink } from "./operators/repartition.ts";
 import { sinkLink } from "./operators/sink.ts";
 import { branchLink, filterLink, flatMapLink, flatMapRecordLink, mapLink, mapRecordLink, peekLink, rekeyLink } from "./operators/stateless.ts";
 import { streamStreamJoinLinks } from "./operators/stream-stream-join.ts";
-import { streamTableJoinLinks } from "./operators/stream-table-join.ts";
+import { streamGlobalTableJoinLink, streamTableJoinLinks } from "./operators/stream-table-join.ts";
 import { tableAggregateLink, tableGroupLink } from "./operators/table-group.ts";
 import { tableJoinLinks } from "./operators/table-join.ts";
 import { tableFilterLink, tableLink, tableMapLink, toStreamLink } from "./operators/table.ts";
@@ -64,6 +65,8 @@ const OPERATORS: { readonly [K in TopologyNode["kind"]]: Operator<K> } = {
   "table-filter": (context, node, step, behind) => tableFilterLink(context, node, step, behind.next()),
   "table-map": (context, node, step, behind) => tableMapLink(context, node, step, behind.next()),
   "to-stream": (_context, _node, _step, behind) => toStreamLink(behind.next()),
+  "global-table": (context, node) => globalTableLink(context, node),
+  "stream-global-table-join": (context, node, step, behind) => streamGlobalTableJoinLink(context, node, step, behind.next()),
   "table-group": (context, node, step, behind) => tableGroupLink(context, node, step, behind.next()),
   "table-aggregate": (context, node, _step, behind) => tableAggregateLink(context, node, behind.next()),
   "table-join": (context, node, step, behind) => tableJoinLinks(context, node, step, behind.next()),

@@ -24,6 +24,7 @@ export interface TaskOptions {
   readonly topology: string;
   readonly partitionCount: number;
   readonly part: SubTopology;
+  /** Those of the part's own topics before those of global tables. */
   readonly inputs: readonly TaskInput[];
   readonly backend: StateBackend;
   /** Decoded entries kept in memory a store. */
@@ -37,10 +38,31 @@ export interface TaskOptions {
 
 const NO_RECORD: LogRecord = Object.freeze({ topic: "", partition: -1, offset: -1, timestamp: 0, key: null, value: null, headers: [] });
 
+/** The input whose head has the lowest timestamp; undefined where an input may still have an earlier one to fetch. */
+function earliest(inputs: readonly TaskInput[]): TaskInput | undefined {
+  let best: TaskInput | undefined;
+  let bestTime = Number.POSITIVE_INFINITY;
+  for (const input of inputs) {
+    const head = input.head;
+    if (head === undefined) {
+      if (input.fetchOffset < input.endOffset) return undefined;
+      continue;
+    }
+    if (best === undefined || head.timestamp < bestTime) {
+      best = input;
+      bestTime = head.timestamp;
+    }
+  }
+  return best;
+}
+
 /** The steps of one sub-topology over one partition. Synchronous: records go in, rows and state changes wait for the commit. */
 export class Task {
   readonly id: string;
   readonly inputs: readonly TaskInput[];
+  readonly #globals: readonly TaskInput[];
+  readonly #streams: readonly TaskInput[];
+  readonly #isAlone: boolean;
   readonly #context: TaskContext;
   readonly #links: CompiledPart;
   readonly #takesAll: boolean;
@@ -54,6 +76,9 @@ export class Task {
     const scratch = new ByteWriter(1 << 16);
     const timers = new Timers(backend, scratch, options.wallClock ?? 0);
     this.inputs = options.inputs;
+    this.#globals = options.inputs.filter(({ isGlobal }) => isGlobal);
+    this.#streams = options.inputs.filter(({ isGlobal }) => !isGlobal);
+    this.#isAlone = options.inputs.length === 1;
     const { links, context } = compilePart(options.part, (deadLetterLink) => ({
       taskId: id,
       topology: options.topology,
@@ -105,22 +130,12 @@ export class Task {
     this.#state = state;
   }
 
-  /** The input whose head has the lowest timestamp; undefined where an input may still have an earlier one to fetch. */
+  /** Inputs of global tables first, up to the ends that were last seen. */
   #choose(): TaskInput | undefined {
-    let best: TaskInput | undefined;
-    let bestTime = Number.POSITIVE_INFINITY;
-    for (const input of this.inputs) {
-      const head = input.head;
-      if (head === undefined) {
-        if (input.fetchOffset < input.endOffset) return undefined;
-        continue;
-      }
-      if (best === undefined || head.timestamp < bestTime) {
-        best = input;
-        bestTime = head.timestamp;
-      }
-    }
-    return best;
+    if (this.#isAlone) return this.inputs[0];
+    if (this.#globals.length === 0) return earliest(this.#streams);
+    if (!this.#globals.every(({ head, fetchOffset, endOffset }) => head === undefined && fetchOffset >= endOffset)) return earliest(this.#globals);
+    return earliest(this.#streams);
   }
 
   /** Processes up to `recordsMax` fetched records, lowest timestamp first, and tells how many it did. Throws what a `fail` policy throws. */
@@ -129,7 +144,7 @@ export class Task {
     const context = this.#context;
     let done = 0;
     while (done < recordsMax && !this.#isFull()) {
-      const input = this.inputs.length === 1 ? (this.inputs[0] as TaskInput) : this.#choose();
+      const input = this.#choose();
       const record = input?.head;
       if (input === undefined || record === undefined) break;
       enter(context, record);

@@ -32,7 +32,7 @@ export interface StoredPart {
   readonly streamTimes: Readonly<Record<string, number>>;
 }
 
-const KINDS: ReadonlySet<TopologyNode["kind"]> = new Set(["table", "table-filter", "table-map", "table-join", "table-aggregate", "keyed-aggregate"]);
+const KINDS: ReadonlySet<TopologyNode["kind"]> = new Set(["table", "table-filter", "table-map", "table-join", "table-aggregate", "keyed-aggregate", "global-table"]);
 
 type Decode = (payload: Buffer) => { readonly value: unknown; readonly timestamp: number };
 

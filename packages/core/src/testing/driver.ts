@@ -127,6 +127,14 @@ class DriverOutputs {
   }
 }
 
+/** A record on its way into a task. */
+interface PlacedRecord {
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly timestamp: number;
+  readonly headers: readonly Header[];
+}
+
 /** A part of the topology with its one task. */
 class DriverPart {
   readonly backend: MemoryBackend = memoryBackend();
@@ -146,7 +154,7 @@ class DriverPart {
     this.#clock = clock;
     this.#onChange = onChange;
     this.nodes = part.nodes;
-    this.ends = new Map(part.topics.map((topic) => [topic, 0]));
+    this.ends = new Map([...part.topics, ...part.globals.map(({ topic }) => topic)].map((topic) => [topic, 0]));
     this.open();
   }
 
@@ -171,7 +179,7 @@ class DriverPart {
   open(): void {
     const last = this.#committer?.checkpoint ?? { format: 1 as const, commit: 0, offsets: {}, sequences: {}, streamTimes: {}, counters: makeCounters() };
     for (const topic of this.ends.keys()) this.ends.set(topic, last.offsets[`${topic}-0`] ?? 0);
-    const inputs = this.#part.topics.map((topic) => new TaskInput(topic, 0, this.ends.get(topic) ?? 0, this.ends.get(topic) ?? 0));
+    const inputs = [...this.ends].map(([topic, end]) => new TaskInput(topic, 0, end, end, !this.#part.topics.includes(topic)));
     const task = new Task({ id: `${this.#part.name}_0`, topology: this.#topology.name, partitionCount: 1, part: this.#part, inputs, backend: this.backend, cacheEntriesMax: 1_000, snapshot: last, wallClock: this.#clock.now(), takesAll: true });
     task.enter("opening");
     task.enter("running");
@@ -181,7 +189,7 @@ class DriverPart {
     this.#committer = new Committer(this.backend, { topology: this.#topology.name, version: this.#topology.version, task: task.id }, last);
   }
 
-  process(topic: string, record: { readonly key: Buffer | null; readonly value: Buffer | null; readonly timestamp: number; readonly headers: readonly Header[] }): void {
+  process(topic: string, record: PlacedRecord): void {
     const offset = this.ends.get(topic) ?? 0;
     this.ends.set(topic, offset + 1);
     this.task.inputs.find((input) => input.topic === topic)?.offer(listRun([{ ...record, topic, partition: 0, offset }]), offset + 1, offset + 1);
@@ -205,14 +213,15 @@ export function testDriver(topology: Topology): TestDriver {
   const internalTopics = new Set(plan.internalTopics.map(({ topic }) => topic));
   const listener = { output: (output: DriverOutput) => outputs.add(output), internal: (topic: string, frame: Buffer) => void frames.push({ topic, frame }) };
   const parts = plan.subTopologies.map((part) => new DriverPart(topology, observedPart(part, internalTopics, listener), clock, () => clock.changed()));
-  const partOf = (topic: string): DriverPart => {
-    const part = parts.find(({ ends }) => ends.has(topic));
-    if (part === undefined) throw new RangeError(`the topology reads no topic "${topic}"`);
-    return part;
+  /** Those that read a topic: one, or of a global table's topic all that have the table. */
+  const process = (topic: string, record: PlacedRecord): void => {
+    const readers = parts.filter(({ ends }) => ends.has(topic));
+    if (readers.length === 0) throw new RangeError(`the topology reads no topic "${topic}"`);
+    for (const part of readers) part.process(topic, record);
   };
   /** Everything on its way between two parts goes through before the next input, as in Kafka Streams' driver. */
   const drain = (): void => {
-    for (let next = frames.shift(); next !== undefined; next = frames.shift()) partOf(next.topic).process(next.topic, readFrame(new ByteReader(next.frame)));
+    for (let next = frames.shift(); next !== undefined; next = frames.shift()) process(next.topic, readFrame(new ByteReader(next.frame)));
   };
   const commit = (): void => {
     for (const part of parts) {
@@ -242,7 +251,7 @@ export function testDriver(topology: Topology): TestDriver {
     else outputs.up(event.target);
   };
   const pipeOne = (topic: string, { key = null, value, timestamp = 0, headers = [] }: PipedRecord): void => {
-    partOf(topic).process(topic, { key: bytesOf(key), value: bytesOf(value), timestamp, headers });
+    process(topic, { key: bytesOf(key), value: bytesOf(value), timestamp, headers });
     drain();
   };
   return {

@@ -1,6 +1,7 @@
 import type { DurationMs, WarningRule } from "../model/index.ts";
 import type { DeadLetter, DeadLetterStream } from "./dead-letter.ts";
 import { TopologyDraft } from "./draft.ts";
+import { addGlobalTable, type GlobalTable, type GlobalTableOptions } from "./global-table.ts";
 import type { Topology } from "./node.ts";
 import { type RawStream, rawStream } from "./raw-stream.ts";
 import { Stream } from "./stream.ts";
@@ -35,6 +36,14 @@ export interface TopologyBuilder {
    * @example t.table("users", { store: "users", value: serde.json<User>() })
    */
   table<T>(topic: string, options: TableOptions<T>): Table<T>;
+  /**
+   * Reads a topic as a table of which every task has all rows, for joins of streams by any key. Its partitions say nothing about those of the streams.
+   *
+   * @example
+   * const countries = t.globalTable("countries", { store: "countries", value: serde.json<Country>() });
+   * clicks.join(countries, (click, country) => ({ ...click, country: country.name }), { key: (click) => click.countryCode });
+   */
+  globalTable<T>(topic: string, options: GlobalTableOptions<T>): GlobalTable<T>;
   /** A named stream of refused records, for the `onError` of steps. */
   deadLetter(name: string): DeadLetterStream;
 }
@@ -48,6 +57,7 @@ function builderOf(draft: TopologyDraft): TopologyBuilder {
     source,
     table: <T>(topic: string, { store, value, history, ttl, ...options }: TableOptions<T>) =>
       draft.table<T>(draft.add({ kind: "table", name: store, upstream: [source(topic).decode(value, options).nodeId], serde: value, historyMs: history, ttlMs: ttl })),
+    globalTable: (topic, options) => addGlobalTable(draft, topic, options),
     deadLetter: (deadLetterName) => Object.assign(new Stream<DeadLetter>(draft, draft.add({ kind: "dead-letter", name: deadLetterName, upstream: [] })), { deadLetterName }),
   };
 }

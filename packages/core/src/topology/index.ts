@@ -1,6 +1,7 @@
 export * from "./aggregate.ts";
 export * from "./dead-letter.ts";
 export * from "./define.ts";
+export * from "./global-table.ts";
 export * from "./grouped.ts";
 export type { StreamJoinOptions, TableJoinOptions } from "./join.ts";
 export * from "./join-nodes.ts";

@@ -1,6 +1,7 @@
 /** Steps that bring the records of a stream together with another stream's, or with a table's rows. */
+import type { StreamRecord } from "../model/index.ts";
 import type { JoinWindow } from "./join-window.ts";
-import type { ErrorPolicy, NodeBase } from "./node.ts";
+import type { ErrorPolicy, NodeBase, NodeId } from "./node.ts";
 import type { AnySerde } from "./table-nodes.ts";
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- values pass between steps of different types; the handles carry the types.
@@ -19,6 +20,16 @@ export interface StreamTableJoinNode extends NodeBase {
   readonly onError: ErrorPolicy;
 }
 
+/** Looks up a row of a global table by a key that a function gives: its upstream is the stream alone. */
+export interface StreamGlobalTableJoinNode extends NodeBase {
+  readonly kind: "stream-global-table-join";
+  readonly join: "inner" | "left";
+  readonly globalTable: NodeId;
+  readonly key: (value: AnyValue, record: StreamRecord<AnyValue>) => string | null;
+  readonly joiner: Joiner;
+  readonly onError: ErrorPolicy;
+}
+
 /** Joins the records of two streams with equal keys within a time: its upstream is the left one, then the right one. */
 export interface StreamStreamJoinNode extends NodeBase {
   readonly kind: "stream-stream-join";
@@ -32,4 +43,4 @@ export interface StreamStreamJoinNode extends NodeBase {
 }
 
 /** The nodes of this file. */
-export type AnyJoinNode = StreamTableJoinNode | StreamStreamJoinNode;
+export type AnyJoinNode = StreamTableJoinNode | StreamGlobalTableJoinNode | StreamStreamJoinNode;

@@ -1,4 +1,4 @@
-import { type DurationMs, TopologyError } from "../model/index.ts";
+import { type DurationMs, type StreamRecord, TopologyError } from "../model/index.ts";
 import type { Serde } from "../schema/index.ts";
 import type { TopologyDraft } from "./draft.ts";
 import type { Joiner } from "./join-nodes.ts";
@@ -60,6 +60,19 @@ export function addStreamJoin(join: "inner" | "left" | "outer", left: JoinSide, 
     right: options.right,
     onError: errorPolicy(options.onError),
   });
+}
+
+/** Options of a join of a stream with a global table. */
+export interface GlobalTableJoinOptions<V> {
+  readonly name?: string;
+  /** The key of the row that a record is joined with; null for none. */
+  readonly key: (value: NonNullable<V>, record: StreamRecord<NonNullable<V>>) => string | null;
+  readonly onError?: OnError;
+}
+
+/** Adds the node of a stream's join with a global table. */
+export function addGlobalTableJoin(join: "inner" | "left", stream: JoinSide, table: JoinSide, joiner: Joiner, { name, key, onError }: GlobalTableJoinOptions<unknown>): NodeId {
+  return sameDraft(stream, table).add({ kind: "stream-global-table-join", name, upstream: [stream.nodeId], join, globalTable: table.nodeId, key, joiner, onError: errorPolicy(onError) });
 }
 
 /** Adds the node of a stream's join with a table. */

@@ -6,6 +6,7 @@ import type { RecordKey, StreamRecord, WarningRule } from "../model/index.ts";
 import type { SinkSpec } from "../port/index.ts";
 import type { RecordSchema, SerdeMigration, StandardSchema } from "../schema/index.ts";
 import type { Aggregator } from "./aggregate.ts";
+import type { GlobalTableNode } from "./global-table.ts";
 import type { AnyJoinNode } from "./join-nodes.ts";
 import type { MapAsyncNode } from "./map-async.ts";
 import type { ProcessChildNode, ProcessNode } from "./process.ts";
@@ -163,6 +164,7 @@ export type TopologyNode =
   | ProcessNode
   | ProcessChildNode
   | AnyTableNode
+  | GlobalTableNode
   | AnyJoinNode
   | AnyTableJoinNode;
 

@@ -3,7 +3,8 @@ import type { SinkSpec } from "../port/index.ts";
 import type { Serde } from "../schema/index.ts";
 import type { TopologyDraft } from "./draft.ts";
 import { Grouped } from "./grouped.ts";
-import { addStreamJoin, addTableJoin, type StreamJoinOptions, type TableJoinOptions } from "./join.ts";
+import { GlobalTable } from "./global-table.ts";
+import { addGlobalTableJoin, addStreamJoin, addTableJoin, type GlobalTableJoinOptions, type StreamJoinOptions, type TableJoinOptions } from "./join.ts";
 import type { Joiner } from "./join-nodes.ts";
 import { KeyedGroup } from "./keyed-group.ts";
 import { type LateStream, withLate } from "./late-stream.ts";
@@ -44,7 +45,7 @@ export type DedupOptions<V> = {
     }
 );
 
-type JoinArguments = readonly [other: Stream<unknown> | Table<unknown>, joiner: Joiner, options?: TableJoinOptions<unknown> | StreamJoinOptions<unknown, unknown>];
+type JoinArguments = readonly [other: Stream<unknown> | Table<unknown> | GlobalTable<unknown>, joiner: Joiner, options?: TableJoinOptions<unknown> | GlobalTableJoinOptions<unknown> | StreamJoinOptions<unknown, unknown>];
 
 /** A stream of records with values of type V: a handle on a node of a topology. Every operator returns another handle. */
 export class Stream<V> {
@@ -247,6 +248,13 @@ export class Stream<V> {
    *   name: "paid-orders", within: joinWindow({ before: 0, after: hours(1), grace: minutes(5) }), left: serde.json<Order>(), right: serde.json<Payment>() })
    */
   join<W, R>(other: Stream<W>, joiner: (left: NonNullable<V>, right: NonNullable<W>, key: string) => R, options: StreamJoinOptions<V, W>): Stream<R>;
+  /**
+   * Joins each record with the row of a global table whose key a function gives, as that row is when the record is processed. Rows' changes send nothing. Records without a value, or
+   * for which the function gives null, are dropped and counted.
+   *
+   * @example clicks.join(countries, (click, country) => ({ ...click, country: country.name }), { key: (click) => click.countryCode })
+   */
+  join<T, R>(table: GlobalTable<T>, joiner: (value: NonNullable<V>, row: T, key: string) => R, options: GlobalTableJoinOptions<V>): Stream<R>;
   join(...args: readonly unknown[]): unknown {
     return this.#join("inner", args as JoinArguments);
   }
@@ -258,6 +266,8 @@ export class Stream<V> {
    * has passed the end of its window and the grace. One without a key leaves so at once.
    */
   leftJoin<W, R>(other: Stream<W>, joiner: (left: NonNullable<V>, right: NonNullable<W> | null, key: string | null) => R, options: StreamJoinOptions<V, W>): Stream<R>;
+  /** As `join` with a global table, but a record without a row is joined with null, and so is one for which the function gives null. */
+  leftJoin<T, R>(table: GlobalTable<T>, joiner: (value: NonNullable<V>, row: T | null, key: string | null) => R, options: GlobalTableJoinOptions<V>): Stream<R>;
   leftJoin(...args: readonly unknown[]): unknown {
     return this.#join("left", args as JoinArguments);
   }
@@ -268,7 +278,8 @@ export class Stream<V> {
   }
 
   #join(join: "inner" | "left", [other, joiner, options = {}]: JoinArguments): Stream<unknown> {
-    const id = other instanceof Stream ? addStreamJoin(join, this, other, joiner, options as StreamJoinOptions<unknown, unknown>) : addTableJoin(join, this, other, joiner, options);
+    if (other instanceof GlobalTable) return new Stream<unknown>(this.draft, addGlobalTableJoin(join, this, other, joiner, options as GlobalTableJoinOptions<unknown>));
+    const id = other instanceof Stream ? addStreamJoin(join, this, other, joiner, options as StreamJoinOptions<unknown, unknown>) : addTableJoin(join, this, other, joiner, options as TableJoinOptions<unknown>);
     return new Stream<unknown>(this.draft, id);
   }
 

@@ -67,3 +67,22 @@ test("a table is versioned, or its rows end, not both", () => {
     t.source("in").decode(serde.integer()).groupByKey().count("n", { ttl: 5 });
   });
 });
+
+test("a global table offers nothing but to be joined by streams, by a key that a function gives", () => {
+  defineTopology("x", (t) => {
+    const scores = t.globalTable("scores", { store: "scores", value: serde.integer() });
+    const users = t.source("users").decode(serde.json<User>());
+    expect(users.join(scores, ({ name }, score, key) => ({ name, score, key }), { key: ({ city }) => city })).type.toBe<Stream<{ name: string; score: number; key: string }>>();
+    users.leftJoin(scores, (user, score, key) => {
+      expect(user).type.toBe<User>();
+      expect(score).type.toBe<number | null>();
+      expect(key).type.toBe<string | null>();
+      return 1;
+    }, { key: (_, record) => String(record.key) });
+    expect(users.join).type.not.toBeCallableWith(scores, (user: User) => user);
+    expect(users.outerJoin).type.not.toBeCallableWith(scores, (user: User) => user, { key: () => "a" });
+    expect(scores).type.not.toHaveProperty("toStream");
+    expect(scores).type.not.toHaveProperty("filter");
+    expect(t.table("t", { store: "t", value: serde.integer() }).join).type.not.toBeCallableWith(scores, (a: number) => a);
+  });
+});

@@ -82,7 +82,7 @@ export function lockOf(plan: Plan): TopologyLock {
   return {
     version,
     parts: named(plan.subTopologies.map(({ name, topics }) => [name, topics])),
-    sources: named(nodes.flatMap((node) => (node.kind === "source" && node.repartition === undefined ? [[stepName(node), { topics: node.topics }] as const] : []))),
+    sources: named(nodes.flatMap((node) => ((node.kind === "source" && node.repartition === undefined) || node.kind === "global-table" ? [[stepName(node), { topics: node.kind === "source" ? node.topics : [node.topic] }] as const] : []))),
     casts: named(nodes.flatMap((node) => (node.kind === "cast" ? [[stepName(node), castLock(node)] as const] : []))),
     stores: named(storesOfPlan(plan).map(({ name, shape, part }) => [name, { part, ...shape }])),
     repartitions: named(nodes.flatMap((node) => (node.kind === "repartition" ? [[node.name, repartitionLock(node)] as const] : []))),

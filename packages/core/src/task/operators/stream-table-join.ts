@@ -5,7 +5,7 @@
 import { invariant } from "../../model/index.ts";
 import { type HeldRecord, heldCodec } from "../../state/held-codec.ts";
 import { keyBehindTime, OrderedTable, timedKey, timeOfKey } from "../../state/ordered-table.ts";
-import type { AnySerde, NodeId, StreamTableJoinNode } from "../../topology/index.ts";
+import type { AnySerde, NodeId, StreamGlobalTableJoinNode, StreamTableJoinNode } from "../../topology/index.ts";
 import { advanceStreamTime, drop, getterOf, type TaskContext } from "../context.ts";
 import { keyText } from "../key-text.ts";
 import type { AnyRecord, Link } from "../link.ts";
@@ -89,4 +89,23 @@ export function streamTableJoinLinks(context: TaskContext, node: StreamTableJoin
     },
     ignored,
   ];
+}
+
+/** The same with a global table, whose key a function gives. */
+export function streamGlobalTableJoinLink(context: TaskContext, node: StreamGlobalTableJoinNode, step: string, next: Link): Link {
+  const join = lookUp(context, node, node.globalTable, step, next);
+  const refuse = compileRefuse(context, step, node.onError);
+  const isLeft = node.join === "left";
+  const { key: keyOf } = node;
+  return (record) => {
+    if (record.value === null || record.value === undefined) return drop(context, "null-value");
+    let key: string | null;
+    try {
+      key = keyOf(record.value, record) ?? null;
+    } catch (cause) {
+      return refuse("STEP_FAILED", messageOf(cause), "", cause);
+    }
+    if (key === null && !isLeft) return drop(context, "null-key");
+    join(record, key);
+  };
 }

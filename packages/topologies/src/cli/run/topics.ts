@@ -1,7 +1,7 @@
 /**
  * The topics that a topology needs, and how those that are there differ from it:
  *
- *   input        what a part reads; all of a part have the same number of partitions, and one only where its state cannot be split
+ *   input        what a part reads; all of a part have the same number of partitions, and one only where its state cannot be split; topics of global tables any number
  *   repartition  what one part writes for another; made by the engine
  *   changelog    what a part's state is restored from, a partition a task; made by the engine, and nothing in it may go but by the engine's own hand
  *   output       what it writes to; any number of partitions
@@ -38,10 +38,15 @@ export function partitionsOf(config: Config): number {
   return config.partitions ?? (config["kafka.brokers"] === undefined ? PARTITIONS_EMBEDDED : PARTITIONS_KAFKA);
 }
 
+/** The topics of global tables, which may have any number of partitions. */
+function globalTopics(plan: Plan): ReadonlySet<string> {
+  return new Set(plan.subTopologies.flatMap(({ globals }) => globals.map(({ topic }) => topic)));
+}
+
 /** The topics that a topology reads and others write. */
 export function inputTopics(plan: Plan): readonly string[] {
   const internal = new Set(plan.internalTopics.map(({ topic }) => topic));
-  return [...new Set(plan.subTopologies.flatMap((part) => part.topics))].filter((topic) => !internal.has(topic));
+  return [...new Set([...plan.subTopologies.flatMap((part) => part.topics), ...globalTopics(plan)])].filter((topic) => !internal.has(topic));
 }
 
 /** Makes the embedded log's topics. Those whose state cannot be split get one partition, whatever is configured for the others. */
@@ -55,6 +60,7 @@ export async function makeTopics(plan: Plan, log: SourceLog, config: Config): Pr
     parts.set(part.name, partitions);
     for (const [index, topic] of part.topics.entries()) if (known[index] === undefined) await log.ensureTopic(topic, { partitions });
   }
+  for (const topic of globalTopics(plan)) if ((await log.partitionCount(topic)) === undefined) await log.ensureTopic(topic, { partitions: partitionsOf(config) });
 }
 
 /** Looks at every topic that the topology needs on a cluster. */
@@ -75,6 +81,10 @@ export async function surveyTopics(plan: Plan, log: Pick<ClusterLog, "describeTo
     }
     const changelog = await log.describeTopic(changelogTopic(plan, part));
     needed.push({ topic: changelogTopic(plan, part), role: "changelog", partitions, found: changelog, problem: changelogProblem(changelog, partitions) });
+  }
+  for (const topic of globalTopics(plan)) {
+    const found = await log.describeTopic(topic);
+    needed.push({ topic, role: "input", partitions: found === undefined ? partitionsOf(config) : undefined, found, problem: missing(topic, found) });
   }
   const known = new Set(needed.map(({ topic }) => topic));
   for (const { connector, target } of plan.sinks) {
