@@ -61,7 +61,9 @@ function versionedStore({ name, serde }: TableNode, historyMs: number, { backend
     range: (from, to) => newest.range(from, to),
     get(key, asOf) {
       if (asOf === undefined) return newest.get(key);
-      const found = asOf < (streamTimes[name] ?? Number.NEGATIVE_INFINITY) - historyMs ? undefined : table.asOf(key, asOf);
+      const latest = table.latest(key);
+      // The newest version may be asked for beyond the history.
+      const found = latest !== undefined && latest.timestamp <= asOf ? latest : asOf < (streamTimes[name] ?? Number.NEGATIVE_INFINITY) - historyMs ? undefined : table.asOf(key, asOf);
       return found && { key, value: found.value, timestamp: found.timestamp };
     },
   };

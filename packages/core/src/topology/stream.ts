@@ -279,7 +279,7 @@ export class Stream<V> {
 
   #join(join: "inner" | "left", [other, joiner, options = {}]: JoinArguments): Stream<unknown> {
     if (other instanceof GlobalTable) return new Stream<unknown>(this.draft, addGlobalTableJoin(join, this, other, joiner, options as GlobalTableJoinOptions<unknown>));
-    const id = other instanceof Stream ? addStreamJoin(join, this, other, joiner, options as StreamJoinOptions<unknown, unknown>) : addTableJoin(join, this, other, joiner, options as TableJoinOptions<unknown>);
+    const id = other instanceof Stream ? addStreamJoin(join, this, other, joiner, options as StreamJoinOptions<unknown, unknown>) : addTableJoin(join, this, other, joiner, options);
     return new Stream<unknown>(this.draft, id);
   }
 

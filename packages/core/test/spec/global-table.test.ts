@@ -13,7 +13,10 @@ const out = (driver: TestDriver, target = "out") => driver.rows(target).map(({ k
 const joined = (kind: "join" | "leftJoin") =>
   defineTopology(kind, (b) => {
     const names = b.globalTable("names", { store: "names", value: serde.json<string>() });
-    b.source("clicks").decode(serde.json<Click>())[kind](names, ({ n }, name: string | null) => `${n}|${name}`, { key: ({ ref }) => ref }).sink(collect("out"));
+    const clicks = b.source("clicks").decode(serde.json<Click>());
+    const joiner = ({ n }: Click, name: string | null): string => `${n}|${name}`;
+    const key = ({ ref }: Click): string | null => ref;
+    (kind === "join" ? clicks.join(names, joiner, { key }) : clicks.leftJoin(names, joiner, { key })).sink(collect("out"));
   });
 
 t.test("a record is joined with the row that its function names, and keeps its own key and time", (t) => {
