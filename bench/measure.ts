@@ -1,5 +1,5 @@
 /** One measured run in a process of its own: `node bench/measure.ts SUITE LOG_DIR RECORDS`. Prints one line of JSON. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { count, type Instance, type InstanceOptions, max, min, minutes, openInstance, type SinkConnector, sum, type Topology } from "@iot-topology/core";
@@ -9,16 +9,13 @@ import { type EmbeddedLog, openEmbeddedLog } from "@iot-topology/connectors/embe
 import { plainLoop } from "./control.ts";
 import { cpuSecondsOf, type Measurement, timed } from "./measurement.ts";
 import { nullClean, nullConnector } from "./null-sink.ts";
-import { Sensor, type SensorNames, sensorTopology } from "./topology.ts";
+import { Sensor, sensorTopology } from "./topology.ts";
 
 // The engine at full load: a commit each 20,000 records a task, not each 100 ms, which would make it a fourth of that with four tasks.
 const COMMIT_INTERVAL_MS = 1_000;
 
 const [suite = "keys", logDir = "", countText = "1000000"] = process.argv.slice(2);
 const records = Number(countText);
-
-/** Several runs share a log: what each writes goes to topics of its own. */
-const names: SensorNames = { topology: `sensor-${suite}`, raw: "sensor-raw", clean: `sensor-clean-${process.pid}`, minute: `sensor-1m-${process.pid}` };
 
 /** What any right program finds in 1,000,000 records with seed 42. */
 function checkCounts(instance: Instance): string {
@@ -51,7 +48,7 @@ async function delivered(log: EmbeddedLog, dir: string): Promise<Measurement> {
       windows: [{ view: "sensor_1m", every: minutes(1), time: "event_time", by: ["device_id"], aggregates: { n: count(), sum: sum("value"), min: min("value"), max: max("value") } }],
     });
     const before = cpuSecondsOf(server.pid);
-    return await engine("engine to ClickHouse with a view", sensorTopology("ranges", history, names), { log, connectors: [connector], stateDir: join(dir, "state"), commitIntervalMs: COMMIT_INTERVAL_MS }, async (instance) => {
+    return await engine("engine to ClickHouse with a view", sensorTopology("ranges", history), { log, connectors: [connector], stateDir: join(dir, "state"), commitIntervalMs: COMMIT_INTERVAL_MS }, async (instance) => {
       const serverCpu = cpuSecondsOf(server.pid) - before;
       const answer = await fetch(server.url, { method: "POST", body: "SELECT (SELECT count() FROM bench.sensor_clean), (SELECT sum(n) FROM bench.sensor_1m) FORMAT TSV" });
       const [rows, inView] = (await answer.text()).trim().split("\t").map(Number);
@@ -76,14 +73,18 @@ async function control(log: EmbeddedLog): Promise<Measurement> {
 async function run(log: EmbeddedLog, dir: string): Promise<Measurement> {
   if (suite === "control") return control(log);
   if (suite === "clickhouse") return delivered(log, dir);
-  const form = suite === "ranges" ? "ranges" : "keys";
-  const options: InstanceOptions = { log, connectors: [nullConnector()], stateDir: join(dir, "state"), commitIntervalMs: COMMIT_INTERVAL_MS };
-  return engine(`engine, dedup by ${form}`, sensorTopology(form, nullClean, names), options, (instance) => Promise.resolve(checkCounts(instance)));
+  const [form = "", threads = "1"] = suite.split("-threads-");
+  if (form !== "keys" && form !== "ranges") throw new Error(`there is no suite ${suite}`);
+  const spread = threads === "1" ? {} : { threads: { count: Number(threads), module: new URL("./thread-topology.ts", import.meta.url), data: form } };
+  const options: InstanceOptions = { log, connectors: [nullConnector()], stateDir: join(dir, "state"), commitIntervalMs: COMMIT_INTERVAL_MS, ...spread };
+  return engine(`engine, dedup by ${form}${threads === "1" ? "" : `, ${threads} threads`}`, sensorTopology(form, nullClean), options, (instance) => Promise.resolve(checkCounts(instance)));
 }
 
 const dir = mkdtempSync(join(tmpdir(), "iot-topology-bench-"));
 try {
-  const log = await openEmbeddedLog({ dir: logDir, fsync: "never" });
+  // A copy, so that what one run writes into the log is not there in the next.
+  cpSync(logDir, join(dir, "log"), { recursive: true });
+  const log = await openEmbeddedLog({ dir: join(dir, "log"), fsync: "never" });
   const result = await run(log, dir);
   await log.close();
   process.stdout.write(`${JSON.stringify(result)}\n`);

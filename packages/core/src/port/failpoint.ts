@@ -3,6 +3,7 @@
  * Armed by `armFailpoints("commit.before-write=3")` (the third time it is reached), which the CLI does from `IOT_TOPOLOGY_FAILPOINT`.
  */
 let armed: Map<string, number> | undefined;
+let armedSpec: string | undefined;
 let onHit: (name: string) => void = (name) => {
   process.stderr.write(`failpoint ${name}\n`);
   process.kill(process.pid, "SIGKILL");
@@ -11,6 +12,7 @@ let onHit: (name: string) => void = (name) => {
 /** Arms failpoints: `name=N,name=N`; at the N-th passage of the name the process kills itself with SIGKILL, or `action` is called. */
 export function armFailpoints(spec: string, action?: (name: string) => void): void {
   armed = new Map();
+  armedSpec = spec;
   for (const part of spec.split(",")) {
     const [name, count] = part.split("=");
     if (name !== undefined && name !== "") armed.set(name, Number(count ?? "1"));
@@ -21,6 +23,12 @@ export function armFailpoints(spec: string, action?: (name: string) => void): vo
 /** Disarms all. */
 export function disarmFailpoints(): void {
   armed = undefined;
+  armedSpec = undefined;
+}
+
+/** What was armed, so that threads can arm the same: each counts for itself. */
+export function armedFailpoints(): string | undefined {
+  return armedSpec;
 }
 
 /** Marks a place in a protocol. */

@@ -16,6 +16,7 @@ import { instanceStatusOf } from "./status-of.ts";
 import type { InstanceState, InstanceStatus } from "./status.ts";
 import { StoreQueries, type StoreInfo, type StoreLocation } from "./queries.ts";
 import type { StoreKey, WindowRange } from "../task/store-query.ts";
+import { ThreadedInstance } from "./thread/threaded-instance.ts";
 import { Worker } from "./worker.ts";
 
 const MIB = 1_048_576;
@@ -104,6 +105,14 @@ function byConnector(connectors: readonly SinkConnector[], given: readonly SinkS
   const groups = new Map<string, SinkSpec<never>[]>();
   for (const spec of given) groups.set(spec.connector, [...(groups.get(spec.connector) ?? []), spec]);
   return [...groups].map(([name, specs]) => ({ connector: connectorFor(name, connectors), specs }));
+}
+
+function checkThreads({ threads, log, clock, disk }: ResolvedOptions): void {
+  if (threads === undefined || threads.count === 1) return;
+  const refuse = (message: string, cure: string): TopologyError => new TopologyError("CONFIG_INVALID", message, { place: "threads", cure });
+  if (!Number.isSafeInteger(threads.count) || threads.count < 1) throw refuse(`${threads.count} is no number of threads`, "give a whole number from 1 on");
+  if (isClusterLog(log)) throw refuse("threads are for the embedded log", "start more processes: the group gives each its share of the tasks");
+  if (clock !== systemClock || disk !== levelDisk) throw refuse("threads have the machine's clock and disk", "leave clock and disk out, or run in one thread");
 }
 
 /** Opens sinks, by connector and target. */
@@ -226,6 +235,7 @@ class RunningInstance implements Instance {
 export async function openInstance(topology: Topology, given: InstanceOptions): Promise<Instance> {
   const options = resolveOptions(given);
   const plan = planOf(topology);
+  checkThreads(options);
   if (isClusterLog(options.log)) return openClusterInstance(plan, options.log, options);
   const states: OpenedState[] = [];
   try {
@@ -235,6 +245,7 @@ export async function openInstance(topology: Topology, given: InstanceOptions): 
     }
     for (const part of plan.subTopologies) partitionCounts.set(part.name, await partitionsOf(plan, part, partitionCounts, options));
     const sinks = await openSinks(plan, options, [...options.connectors, ownTopics(plan, options)], plan.sinks);
+    if (options.threads !== undefined && options.threads.count > 1) return await ThreadedInstance.open(plan, options, options.threads, partitionCounts, sinks);
     for (const part of plan.subTopologies) {
       const partitionCount = partitionCounts.get(part.name) as number;
       for (let partition = 0; partition < partitionCount; partition++) states.push(await openTask({ plan, part, partition, partitionCount }, options));

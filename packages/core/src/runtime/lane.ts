@@ -11,6 +11,16 @@ interface LaneItem {
   dropped: boolean;
 }
 
+/** Where a worker's sealed batches go. */
+export interface Lane {
+  /** What waits to be acknowledged. */
+  readonly batches: number;
+  readonly bytes: number;
+  readonly isIdle: boolean;
+  /** Takes a batch; `acknowledge` is called once it is delivered. `uncertain` where it may have been sent in a former life. */
+  push(entry: OutboxEntry, acknowledge: (entry: OutboxEntry) => Promise<void>, uncertain: boolean): void;
+}
+
 /** How to end the tries of one piece of work. */
 type Ending = "done" | "dropped" | "ended";
 
@@ -18,7 +28,7 @@ const BACKOFF_FIRST_MS = 100;
 const BACKOFF_LAST_MS = 10_000;
 
 /** Delivers the sealed batches of all tasks to one sink: one at a time, in order, each until it is acknowledged. */
-export class DeliveryLane {
+export class DeliveryLane implements Lane {
   readonly target: string;
   readonly #sink: Sink;
   readonly #clock: Clock;

@@ -1,5 +1,6 @@
 import type { Clock, Logger, SinkConnector, SourceLog } from "../port/index.ts";
 import type { StateDisk } from "../state/state-disk.ts";
+import type { ThreadOptions } from "./thread/options.ts";
 
 /** How an instance runs. */
 export interface InstanceOptions {
@@ -27,6 +28,11 @@ export interface InstanceOptions {
   readonly outboxBytesMax?: number;
   /** How long `stop` goes on delivering; 10 s when absent. What is left stays in the outbox. */
   readonly stopTimeoutMs?: number;
+  /**
+   * Spreads the tasks over threads; one thread, the caller's own, when absent. Log, sinks and queries stay with the caller, whose thread hands over what is read and takes
+   * what is sealed. Not on a cluster, where further processes take a share of the tasks.
+   */
+  readonly threads?: ThreadOptions;
   /** LevelDB's block cache and write buffer a task, in bytes; 32 MiB and 32 MiB when absent. */
   readonly stateCacheBytes?: number;
   readonly stateWriteBufferBytes?: number;
@@ -49,7 +55,8 @@ export interface InstanceOptions {
 }
 
 /** The options with every default filled in. */
-export type ResolvedOptions = Required<Omit<InstanceOptions, "logger" | "clock" | "replicationFactor" | "advertisedUrl">> & {
+export type ResolvedOptions = Required<Omit<InstanceOptions, "logger" | "clock" | "replicationFactor" | "advertisedUrl" | "threads">> & {
+  readonly threads?: ThreadOptions;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly replicationFactor?: number;

@@ -93,11 +93,11 @@ export class StoreQueries {
     });
   }
 
-  /** The committed rows of a key. Throws STORE_NOT_FOUND, STORE_ELSEWHERE, USAGE. */
-  ask(name: string, given: StoreKey, range?: Partial<WindowRange>): Record<string, unknown>[] {
+  /** The committed rows of a key, of the tasks named or of all that may hold it. Throws STORE_NOT_FOUND, STORE_ELSEWHERE, USAGE. */
+  ask(name: string, given: StoreKey, range?: Partial<WindowRange>, of?: readonly string[]): Record<string, unknown>[] {
     const store = this.#store(name);
     const key = this.#cast(store, given);
-    const tasks = this.#tasks(store, key);
+    const tasks = of ?? this.#tasks(store, key);
     const rows: Record<string, unknown>[] = [];
     for (const id of tasks) {
       const opened = this.#place.task(id);

@@ -4,7 +4,8 @@ import type { DeliveryLane } from "./lane.ts";
 import type { OpenedTask } from "./open-task.ts";
 import type { CounterStatus, InstanceState, InstanceStatus, TaskStatus } from "./status.ts";
 
-function taskStatusOf({ task, committer }: OpenedTask): TaskStatus {
+/** How a task stands. */
+export function taskStatusOf({ task, committer }: OpenedTask): TaskStatus {
   const times = Object.values(task.streamTimes);
   return {
     id: task.id,
@@ -15,7 +16,8 @@ function taskStatusOf({ task, committer }: OpenedTask): TaskStatus {
   };
 }
 
-function counterStatusOf(tasks: readonly OpenedTask[]): CounterStatus {
+/** The sums over tasks. */
+export function counterStatusOf(tasks: readonly OpenedTask[]): CounterStatus {
   const commits = tasks.reduce((sum, { committer }) => sum + committer.checkpoint.commit, 0);
   return { ...sumCounters(tasks.map(({ task }) => task.counters)), commits };
 }

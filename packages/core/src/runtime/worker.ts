@@ -9,7 +9,7 @@ import { isClusterLog, turnOf, type SourceLog } from "../port/index.ts";
 import type { TaskInput } from "../task/input.ts";
 import { FrameRun, listRun, type RecordRun } from "../task/record-run.ts";
 import { AsyncCalls } from "./async-calls.ts";
-import type { DeliveryLane } from "./lane.ts";
+import type { Lane } from "./lane.ts";
 import type { OpenedTask } from "./open-task.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { taskError } from "./task-error.ts";
@@ -58,7 +58,7 @@ export interface WorkerHandlers {
 
 export class Worker {
   readonly #tasks: WorkerTask[];
-  readonly #lanes: ReadonlyMap<string, DeliveryLane>;
+  readonly #lanes: ReadonlyMap<string, Lane>;
   readonly #options: ResolvedOptions;
   readonly #handlers: WorkerHandlers;
   readonly #isRemote: boolean;
@@ -69,7 +69,7 @@ export class Worker {
   #woken = false;
   readonly #drains: (() => void)[] = [];
 
-  constructor(opened: readonly OpenedTask[], lanes: ReadonlyMap<string, DeliveryLane>, options: ResolvedOptions, handlers: WorkerHandlers) {
+  constructor(opened: readonly OpenedTask[], lanes: ReadonlyMap<string, Lane>, options: ResolvedOptions, handlers: WorkerHandlers) {
     this.#lanes = lanes;
     this.#options = options;
     this.#handlers = handlers;
@@ -301,7 +301,7 @@ export class Worker {
     for (const entry of entries) this.#lane(entry.batch.connector, entry.batch.target).push(entry, (done) => committer.acknowledge(done), uncertain);
   }
 
-  #lane(connector: string, target: string): DeliveryLane {
+  #lane(connector: string, target: string): Lane {
     const lane = this.#lanes.get(`${connector}:${target}`);
     if (lane !== undefined) return lane;
     throw new TopologyError("SINK_MISMATCH", `the outbox holds rows for ${connector} ${target}, which the topology no longer names`, {

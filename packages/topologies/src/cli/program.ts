@@ -58,6 +58,7 @@ function addRunning(program: Command, run: Run): void {
     .option("--generate", "do so on Kafka too, where it is not the default")
     .option("--kafka <brokers>", "run on Kafka: HOST:PORT of brokers, with commas between them")
     .option("--create-topics", "create topics that do not exist (Kafka)")
+    .option("--threads <n>", "threads that share the tasks, one a partition at most (default 1)")
     .option("--standby-replicas <n>", "copies of each task's state kept on other instances (Kafka)")
     .option("--from-savepoint <name or folder>", "begin with the stores and offsets of a savepoint; there must be none yet")
     .option("--partitions <n>", "partitions of topics that are made (default 1, on Kafka 4)")

@@ -18,6 +18,14 @@ export interface LoadedTopology {
   readonly plan: Plan;
   /** The file, or undefined for a ready one. */
   readonly file: string | undefined;
+  readonly source: TopologySource;
+}
+
+/** What a topology was asked for by, so that a thread can ask for the same. */
+export interface TopologySource {
+  readonly nameOrFile: string;
+  readonly folder: string;
+  readonly exportName: string | undefined;
 }
 
 /**
@@ -30,7 +38,7 @@ export async function loadTopology(nameOrFile: string, options: { readonly folde
   const file = ready === undefined ? resolve(options.folder, nameOrFile) : undefined;
   const topology = ready === undefined ? await topologyOfFile(nameOrFile, options) : await ready();
   const plan = validate(topology);
-  if (Either.isRight(plan)) return { topology, plan: plan.right, file };
+  if (Either.isRight(plan)) return { topology, plan: plan.right, file, source: { nameOrFile, folder: options.folder, exportName: options.exportName } };
   const lines = plan.left.map((error) => `${error.rule} at ${error.step}: ${error.message}\n    cure: ${error.cure}`);
   throw new TopologyError("PLAN_INVALID", `the topology ${topology.name} has ${lines.length === 1 ? "an error" : `${lines.length} errors`}:\n  - ${lines.join("\n  - ")}`, {
     place: file ?? nameOrFile,

@@ -12,6 +12,7 @@ import { type Run, serve } from "../run/serve.ts";
 import type { StatusServer } from "../run/status-server.ts";
 import { inputTopics } from "../run/topics.ts";
 import { stopRequest, type StopRequest } from "../run/stop-signal.ts";
+import { threadsOf } from "../run/thread-topology.ts";
 import { openView, type View } from "../run/view.ts";
 import type { Config } from "../config/keys.ts";
 import { type LoadedTopology, loadTopology } from "../topology-file.ts";
@@ -28,6 +29,7 @@ export interface StartFlags extends InputFlags {
   readonly migrate?: boolean;
   readonly kafka?: string;
   readonly createTopics?: boolean;
+  readonly threads?: string;
   readonly standbyReplicas?: string;
   readonly fromSavepoint?: string;
 }
@@ -38,6 +40,7 @@ export async function start(context: Context, nameOrFile: string | undefined, fl
     topology: nameOrFile,
     "kafka.brokers": flags.kafka,
     "kafka.createTopics": flags.createTopics,
+    threads: flags.threads,
     standbyReplicas: flags.standbyReplicas,
     "clickhouse.url": flags.clickhouse,
     port: flags.port,
@@ -46,6 +49,7 @@ export async function start(context: Context, nameOrFile: string | undefined, fl
     "generator.enabled": flags.generate,
   });
   const loaded = await loadTopology(config.topology, { folder: context.folder, exportName: flags.name });
+  threadsOf(config, loaded);
   const topics = inputTopics(loaded.plan);
   const input = inputOf(flags, topics, context.folder);
   if (flags.again === true && input === undefined) throw new TopologyError("USAGE", "--again repeats a file, and none is named", { cure: "add --replay FILE or --input FILE" });

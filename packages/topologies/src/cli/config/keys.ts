@@ -57,6 +57,7 @@ export const CONFIG_KEYS = {
   "kafka.sessionTimeoutMs": { default: 10_000, parse: number(1_000, 3_600_000, "whole"), description: "without a heartbeat for this long, this process' tasks go to others" },
   "kafka.transactionTimeoutMs": { default: undefined, parse: optional(number(1_000, 900_000, "whole")), description: "when brokers abort a transaction that a vanished process left open" },
   "kafka.hangingTransactionMs": { default: 60_000, parse: number(1_000, 86_400_000, "whole"), description: "a transaction in the input that is open for longer than this is reported" },
+  threads: { default: 1, parse: number(1, 64, "whole"), description: "threads that share the tasks (the embedded log only)" },
   standbyReplicas: { default: 0, parse: number(0, 8, "whole"), description: "copies of each task's state kept warm on other processes (Kafka only)" },
   "generator.enabled": { default: true, parse: bool, description: "simulate a fleet when no input is named" },
   "generator.seed": { default: 42, parse: number(0, 4_294_967_295, "whole"), description: "the seed of the simulated fleet" },

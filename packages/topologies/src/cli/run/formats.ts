@@ -1,7 +1,8 @@
 import type { Topology, TopicDeclaration } from "@iot-topology/core";
 import type { OpenedLog } from "./log.ts";
 
-function usesFormat(topology: Topology): boolean {
+/** Whether a topology reads or writes what a schema registry describes. */
+export function usesFormat(topology: Topology): boolean {
   return topology.nodes.some((node) => (node.kind === "cast" ? node.reads.kind === "columns" && node.reads.format !== undefined : node.kind === "sink" && node.spec.connector === "log" && (node.spec.declaration as TopicDeclaration | undefined)?.format !== undefined));
 }
 

@@ -9,6 +9,7 @@ import { withFormats } from "./formats.ts";
 import { isKafka } from "./kafka.ts";
 import { type AnyLog, type OpenedLog, openLog } from "./log.ts";
 import { trimLog } from "./retention.ts";
+import { threadsOf } from "./thread-topology.ts";
 import { inputTopics, makeTopics, partitionsOf, prepareTopics } from "./topics.ts";
 
 /** Damaged state is rebuilt from the log by the next opening; more than this many in one run is a disk that cannot be trusted. */
@@ -175,7 +176,7 @@ async function readyTopics({ loaded, config, logger }: SessionOptions, opened: O
   if (created.length > 0) logger.info({ topics: created.map(({ topic, partitions }) => ({ topic, partitions })) }, "topics were created");
 }
 
-function instanceOptions({ config, folder, logger, advertisedUrl }: SessionOptions, opened: OpenedLog, connectors: readonly SinkConnector[]): Parameters<typeof openInstance>[1] {
+function instanceOptions({ loaded, config, folder, logger, advertisedUrl }: SessionOptions, opened: OpenedLog, connectors: readonly SinkConnector[]): Parameters<typeof openInstance>[1] {
   return {
     log: opened.log,
     connectors,
@@ -185,6 +186,7 @@ function instanceOptions({ config, folder, logger, advertisedUrl }: SessionOptio
     commitIntervalMs: config.commitIntervalMs,
     commitRecordsMax: config.commitRecordsMax,
     stopTimeoutMs: config.stopTimeoutMs,
+    ...threadsOf(config, loaded),
     ...(opened.kind === "embedded" ? {} : clusterOptions(config, advertisedUrl)),
   };
 }
