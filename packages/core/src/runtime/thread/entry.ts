@@ -8,8 +8,8 @@ import type { Plan } from "../../plan/index.ts";
 import { armFailpoints, type Logger } from "../../port/index.ts";
 import { isTopology } from "../../topology/index.ts";
 import { planOf, resolveOptions } from "../instance.ts";
-import { openTask, type OpenedTask } from "../open-task.ts";
-import type { InstanceOptions } from "../options.ts";
+import { type OpenedState, openTask, type OpenedTask } from "../open-task.ts";
+import type { InstanceOptions, ResolvedOptions } from "../options.ts";
 import { StoreQueries } from "../queries.ts";
 import { shapeOf } from "../shape.ts";
 import { counterStatusOf, taskStatusOf } from "../status-of.ts";
@@ -46,7 +46,10 @@ class TaskThread {
   readonly #calls = new Map<number, Waiting>();
   readonly #acknowledging = new Set<Promise<void>>();
   readonly #lanes = new Map<string, ThreadLane>();
+  readonly #states: OpenedState[] = [];
   readonly #tasks: OpenedTask[] = [];
+  #plan: Plan | undefined;
+  #options: ResolvedOptions | undefined;
   #worker: Worker | undefined;
   #appended: () => void = () => {};
   #nextCall = 1;
@@ -82,8 +85,18 @@ class TaskThread {
     for (const { part: name, partition, partitionCount } of this.#data.places) {
       const part = plan.subTopologies.find((other) => other.name === name);
       invariant(part !== undefined, "topologies of one shape have the same parts");
-      this.#tasks.push(await openTask({ plan, part, partition, partitionCount }, options));
+      this.#states.push(await openTask({ plan, part, partition, partitionCount }, options));
     }
+    this.#plan = plan;
+    this.#options = options;
+    this.#report({ kind: "compared" });
+  }
+
+  /** All threads have compared their states with the topology. */
+  async #begin(): Promise<void> {
+    const [plan, options] = [this.#plan, this.#options];
+    invariant(plan !== undefined && options !== undefined, "a thread begins after it has compared");
+    for (const state of this.#states) this.#tasks.push(await state.begin());
     for (const { connector, target } of plan.sinks) {
       this.#lanes.set(`${connector}:${target}`, new ThreadLane((batch, entry, uncertain) => this.#report({ kind: "batch", batch, entry, uncertain })));
     }
@@ -117,6 +130,8 @@ class TaskThread {
 
   async take(request: ThreadRequest): Promise<void> {
     switch (request.kind) {
+      case "begin":
+        return this.#begin();
       case "run":
         return this.#run();
       case "wake":
@@ -174,11 +189,9 @@ class TaskThread {
     clearInterval(this.#timer);
     await this.#worker?.stop();
     await Promise.allSettled(this.#acknowledging);
-    for (const { task, backend } of this.#tasks) {
-      if (task.state === "running" || task.state === "failed") task.enter("closing");
-      await backend.close();
-      if (task.state === "closing") task.enter("closed");
-    }
+    for (const { task } of this.#tasks) if (task.state === "running" || task.state === "failed") task.enter("closing");
+    for (const { backend } of this.#states) await backend.close();
+    for (const { task } of this.#tasks) if (task.state === "closing") task.enter("closed");
     this.#report({ kind: "closed", status: this.#status() });
     this.#data.queries.close();
     parentPort?.close();

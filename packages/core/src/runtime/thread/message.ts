@@ -32,7 +32,7 @@ export type LogCall = "partitionCount" | "offsets" | "fetch" | "fetchFrames";
 
 /** To a thread. */
 export type ThreadRequest =
-  | { readonly kind: "run" | "wake" | "finish" | "close" }
+  | { readonly kind: "begin" | "run" | "wake" | "finish" | "close" }
   | { readonly kind: "drain"; readonly id: number }
   | { readonly kind: "acknowledged"; readonly batch: number }
   | { readonly kind: "answer"; readonly id: number; readonly value: unknown }
@@ -40,6 +40,7 @@ export type ThreadRequest =
 
 /** From a thread. */
 export type ThreadReport =
+  | { readonly kind: "compared" }
   | { readonly kind: "opened" | "finished" | "closed" | "status"; readonly status: PartStatus }
   | { readonly kind: "drained"; readonly id: number; readonly status: PartStatus }
   | { readonly kind: "call"; readonly id: number; readonly call: LogCall; readonly values: readonly unknown[] }

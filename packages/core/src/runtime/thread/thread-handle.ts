@@ -41,6 +41,7 @@ export class ThreadHandle {
   readonly #handlers: ThreadHandlers;
   readonly #queries: MessagePort;
   readonly #answered: Int32Array;
+  readonly #compared: Moment = moment();
   readonly #opened: Moment = moment();
   readonly #finished: Moment = moment();
   readonly #exited: Moment = moment();
@@ -76,6 +77,8 @@ export class ThreadHandle {
   #take(report: ThreadReport): void {
     if ("status" in report) this.#status = report.status;
     switch (report.kind) {
+      case "compared":
+        return this.#compared.reach();
       case "opened":
         return this.#opened.reach();
       case "finished":
@@ -116,6 +119,7 @@ export class ThreadHandle {
 
   #fail(error: TopologyError): void {
     this.#failure ??= error;
+    this.#compared.reach();
     this.#opened.reach();
     this.#handlers.onFailure(error);
   }
@@ -123,11 +127,18 @@ export class ThreadHandle {
   #end(): void {
     this.#queries.close();
     if (!this.#closing) this.#fail(this.#failure ?? new TopologyError("TASK_FAILED", "a thread ended without being told to", { cure: "this looks like a bug: please report it with the log" }));
-    for (const each of [this.#opened, this.#finished, this.#exited]) each.reach();
+    for (const each of [this.#compared, this.#opened, this.#finished, this.#exited]) each.reach();
   }
 
-  /** Resolves once the thread's tasks are open; rejects with what kept them from it. */
-  async opened(): Promise<void> {
+  /** Resolves once the thread has compared its states with the topology, and changed none; rejects with what kept it from that. */
+  async compared(): Promise<void> {
+    await this.#compared.reached;
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Lets the thread make its tasks of the states; rejects with what kept it from that. */
+  async begin(): Promise<void> {
+    this.#tell({ kind: "begin" });
     await this.#opened.reached;
     if (this.#failure !== undefined) throw this.#failure;
   }

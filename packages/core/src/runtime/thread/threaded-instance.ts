@@ -83,7 +83,8 @@ export class ThreadedInstance implements Instance {
   static async open(plan: Plan, options: ResolvedOptions, threads: ThreadOptions, partitionCounts: ReadonlyMap<string, number>, sinks: ReadonlyMap<string, Sink>): Promise<ThreadedInstance> {
     const instance = new ThreadedInstance(plan, options, threads, partitionCounts, sinks);
     try {
-      await Promise.all(instance.#threads.map((thread) => thread.opened()));
+      await Promise.all(instance.#threads.map((thread) => thread.compared()));
+      await Promise.all(instance.#threads.map((thread) => thread.begin()));
       return instance;
     } catch (cause) {
       await instance.#close();
