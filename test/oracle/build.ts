@@ -11,7 +11,7 @@ type Values = Stream<Value | null>;
 type Handle =
   | { readonly kind: "stream"; readonly stream: Values }
   | { readonly kind: "table"; readonly table: Table<Value> }
-  | { readonly kind: "group"; readonly group: KeyedGroup<Value> };
+  | { readonly kind: "group"; readonly group: KeyedGroup<Value, Value | null> };
 
 /** A case asks for a step that the format does not have. */
 export class UnknownStepError extends Error {}

@@ -70,6 +70,7 @@ export const ERROR_CODES = {
   STORE_ELSEWHERE: "the store's task runs in another process",
   // Engine.
   TASK_FAILED: "a task failed",
+  BUFFER_FULL: "a step holds back more than its buffer takes",
   INTERNAL: "a bug: something that should not happen",
 } as const;
 

@@ -1,6 +1,6 @@
 import type { NodeId, StreamStreamJoinNode, StreamTableJoinNode, Topology, TopologyNode } from "../topology/index.ts";
 import { type PlanError, problem, stepName } from "./plan.ts";
-import { duration } from "./summary.ts";
+import { duration } from "./duration.ts";
 
 function isLength(ms: number): boolean {
   return Number.isSafeInteger(ms) && ms >= 0;

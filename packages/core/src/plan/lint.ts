@@ -1,10 +1,10 @@
 /** What a plan may be run with, and that should be looked at: state that grows for ever, windows of dedup, aggregates of what is not final, and what its sinks say. */
 import type { PlanWarning, WarningRule } from "../model/index.ts";
 import type { RowFacts } from "../port/index.ts";
-import type { AggregateNode, DedupNode, NodeId, TopologyNode } from "../topology/index.ts";
+import { type AggregateNode, type DedupNode, type NodeId, type TopologyNode, type WindowedAggregateNode, type WindowedGroupNode, windowLengthMs } from "../topology/index.ts";
 import { downstream, type Plan } from "./plan.ts";
 import { rowFacts } from "./row-facts.ts";
-import { duration } from "./summary.ts";
+import { duration } from "./duration.ts";
 
 /** How long a producer may send a record again unless its source says otherwise: the default `delivery.timeout.ms` of Kafka's producers. */
 const REDELIVERY_MS = 120_000;
@@ -49,7 +49,7 @@ function dedupWarnings({ topology: { nodes } }: Plan, node: DedupNode): PlanWarn
       warning("DEDUP_WINDOW_SMALL", name, `a record is remembered for ${duration(withinMs)}, and its producer may send it again for ${duration(redelivery)}`, "raise `within`, or say at the source how long it may be sent again: { redelivery }"),
     );
   }
-  const windows = [...behind(nodes, node.id)].flatMap((other) => (other.kind === "aggregate" && other.window !== undefined ? [{ name: other.name, ms: other.window.graceMs, sizeMs: other.window.sizeMs }] : []));
+  const windows = [...behind(nodes, node.id)].flatMap((other) => ((other.kind === "aggregate" || other.kind === "windowed-aggregate" || other.kind === "windowed-group") && other.window !== undefined ? [{ name: other.name, ms: other.window.graceMs, sizeMs: windowLengthMs(other.window) }] : []));
   for (const window of windows) {
     const wanted = window.ms + window.sizeMs;
     if (withinMs >= wanted) continue;
@@ -69,13 +69,13 @@ function growingField(nodes: readonly TopologyNode[], node: AggregateNode): stri
   return node.groupBy.find((field) => unique.includes(field));
 }
 
-function aggregateWarnings({ topology }: Plan, node: AggregateNode, rows: RowFacts): PlanWarning[] {
+function aggregateWarnings({ topology }: Plan, node: AggregateNode | WindowedAggregateNode | WindowedGroupNode, rows: RowFacts): PlanWarning[] {
   const found: PlanWarning[] = [];
   const { name, window } = node;
   if (window?.graceMs === Number.POSITIVE_INFINITY) {
     found.push(warning("STATE_UNBOUNDED", name, "windows whose grace is unbounded are never forgotten", "give a grace; or accept it where windows are few ({ accepts } of the topology)"));
   }
-  const field = window === undefined ? growingField(topology.nodes, node) : undefined;
+  const field = node.kind === "aggregate" && window === undefined ? growingField(topology.nodes, node) : undefined;
   if (field !== undefined) {
     found.push(warning("STATE_UNBOUNDED", name, `a group is kept for each ${field}, of which every record brings another`, "leave the field out of groupBy, or use windows"));
   }
@@ -92,6 +92,8 @@ function stepWarnings(plan: Plan, node: TopologyNode, rows: RowFacts | undefined
     case "dedup":
       return dedupWarnings(plan, node);
     case "aggregate":
+    case "windowed-aggregate":
+    case "windowed-group":
       return aggregateWarnings(plan, node, rows);
     case "sink":
       return (node.spec.warnings?.(rows) ?? []).map((found) => ({ ...found, step: node.name }));

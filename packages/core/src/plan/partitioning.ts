@@ -69,7 +69,7 @@ export function stepsBoundToOnePartition(part: SubTopology): readonly string[] {
       const isKeyed = node.upstream.every((id) => part.nodes.some((other) => other.id === id && hasTopicKeys(part.nodes, other)));
       return isKeyed ? [] : [stepName(node)];
     }
-    if (node.kind !== "dedup" && node.kind !== "aggregate") return [];
+    if (node.kind !== "dedup" && node.kind !== "aggregate" && node.kind !== "windowed-group") return [];
     const before = part.nodes.find((other) => other.id === node.upstream[0]);
     const known = before === undefined ? undefined : partitioningOf(part.nodes, before);
     const fields = node.kind === "dedup" ? (node.fields ?? []) : node.groupBy;

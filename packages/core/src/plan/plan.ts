@@ -13,6 +13,7 @@ export interface PlanError {
     | "TOPIC_DUPLICATE"
     | "FIELD_UNKNOWN"
     | "WINDOW_INVALID"
+    | "SUPPRESS_INVALID"
     | "DEDUP_INVALID"
     | "JOIN_INVALID"
     | "STORE_INVALID"

@@ -24,6 +24,12 @@ function factsOf(node: TopologyNode, nodes: readonly TopologyNode[], at: (id: No
       return { ...before(), mayRepeat: false, identity: node.fields === undefined ? undefined : [...node.fields, ...(node.sequenceField === undefined ? [] : [node.sequenceField])] };
     case "aggregate":
       return { mayRepeat: before().mayRepeat, isUpdated: true, group: [...node.groupBy, ...(node.window === undefined ? [] : ["window_start"])], identity: undefined };
+    case "windowed-group":
+      return { mayRepeat: before().mayRepeat, isUpdated: node.emit !== "close", group: [...node.groupBy, "window_start"], identity: undefined };
+    case "windowed-aggregate":
+      return { mayRepeat: before().mayRepeat, isUpdated: node.emit !== "close", group: undefined, identity: undefined };
+    case "suppress":
+      return { ...before(), isUpdated: node.until.kind !== "window-closes", group: undefined, identity: undefined };
     case "late":
       // What is late left before the step in front did anything with it.
       return at(nodes[node.upstream[0] as NodeId]?.upstream[0] as NodeId);

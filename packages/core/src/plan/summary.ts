@@ -1,13 +1,6 @@
-import type { CastForm, ProcessNode, StoreDeclaration, TopologyNode } from "../topology/index.ts";
-
-/** A length of time for people: `2 d`, `1 h`, `250 ms`. */
-export function duration(ms: number): string {
-  if (ms === Number.POSITIVE_INFINITY) return "unbounded";
-  for (const [unit, size] of [["d", 86_400_000], ["h", 3_600_000], ["min", 60_000], ["s", 1_000]] as const) {
-    if (ms >= size && ms % size === 0) return `${ms / size} ${unit}`;
-  }
-  return `${ms} ms`;
-}
+import type { CastForm, ProcessNode, StoreDeclaration, SuppressBuffer, TopologyNode } from "../topology/index.ts";
+import { duration } from "./duration.ts";
+import { windowsText } from "./window-text.ts";
 
 function castText(reads: CastForm): string {
   if (reads.kind === "standard") return `cast by a schema of ${reads.schema["~standard"].vendor}`;
@@ -29,6 +22,12 @@ function processText({ keepsKey, stores, schedules }: ProcessNode): string {
   return `process${keepsKey ? " values" : ""}${schedules === "none" ? "" : `, may be called by ${schedules === "wall-clock" ? "wall clock" : "stream time"}`}${used}`;
 }
 
+function bufferText({ recordsMax, bytesMax, full }: SuppressBuffer): string {
+  if (full === "spill") return "";
+  const bounds = [...(recordsMax === undefined ? [] : [`${recordsMax} changes`]), ...(bytesMax === undefined ? [] : [`${bytesMax} bytes`])];
+  return `, at most ${bounds.join(" and ")}, then ${full}`;
+}
+
 /** One line on what a step does. */
 export function summary(node: TopologyNode): string {
   switch (node.kind) {
@@ -47,8 +46,9 @@ export function summary(node: TopologyNode): string {
       const form = node.sequenceField === undefined ? "" : `, sequence ${node.sequenceField} as ranges`;
       return `dedup by ${by}${form}, ${node.withinMs === undefined ? "unbounded" : `within ${duration(node.withinMs)}`}; store ${node.name}`;
     }
-    case "aggregate": {
-      const window = node.window === undefined ? "" : `, tumbling ${duration(node.window.sizeMs)}, grace ${duration(node.window.graceMs)}`;
+    case "aggregate":
+    case "windowed-group": {
+      const window = node.kind === "aggregate" ? windowsText(node.window) : windowsText(node.window, node.emit, node.retentionMs);
       const columns = node.aggregation.kind === "reduce" ? "reduce" : Object.entries(node.aggregation.columns).map(([name, column]) => `${name} = ${column.kind}(${column.field ?? ""})`).join(", ");
       return `group by ${node.groupBy.join(", ")}${window}: ${columns}; store ${node.name}`;
     }
@@ -85,6 +85,12 @@ export function summary(node: TopologyNode): string {
       return processText(node);
     case "process-child":
       return `child ${node.child}`;
+    case "cogroup":
+      return `cogroup of ${node.upstream.length} streams a key, ${node.serde.name}; store ${node.name}`;
+    case "windowed-aggregate":
+      return `${node.aggregation.kind} a key${windowsText(node.window, node.emit, node.retentionMs)}, ${node.serde.name}; store ${node.name}`;
+    case "suppress":
+      return `suppress until ${node.until.kind === "time-limit" ? `${duration(node.until.limitMs)} have passed` : "windows close"}${bufferText(node.buffer)}; store ${node.name}`;
     case "sink":
       return `sink ${node.spec.summary} [${node.spec.guarantee.level}: ${node.spec.guarantee.by}]`;
     default:

@@ -61,11 +61,16 @@ export const NODE_TRAITS: { readonly [K in TopologyNode["kind"]]: NodeTraits } =
   "table-aggregate": KEYED,
   "table-join": { ...KEYED, emits: "order" },
   "foreign-key-join": { ...KEYED, state: "foreign-key", emits: "order" },
+  cogroup: KEYED,
+  "windowed-aggregate": KEYED,
+  "windowed-group": { key: "changes", state: "fields", emits: "commit", rows: "updates" },
+  suppress: KEYED,
 };
 
-/** The traits of a step: those of its kind, or what a process step says of itself. */
+/** The traits of a step: those of its kind, or what the step says of itself. */
 export function traitsOf(node: TopologyNode): NodeTraits {
   const traits = NODE_TRAITS[node.kind];
+  if (node.kind === "windowed-group" && node.emit !== "commit") return { ...traits, emits: "record" };
   if (node.kind !== "process") return traits;
   return { ...traits, key: node.keepsKey ? "keeps" : "changes", state: node.stores.length > 0 ? "key" : "none", emits: node.schedules === "wall-clock" ? "clock" : "record" };
 }

@@ -10,6 +10,7 @@ import { joinProblems } from "./join-problems.ts";
 import { processProblems } from "./process-problems.ts";
 import { fieldProblems, repartitionProblems } from "./repartition-problems.ts";
 import { tableProblems } from "./table-problems.ts";
+import { windowStepProblems } from "./window-problems.ts";
 import { downstream, type Plan, type PlanError, policyOf, problem, stepName } from "./plan.ts";
 
 function nameProblems(topology: Topology): PlanError[] {
@@ -82,14 +83,11 @@ function stateProblems(node: TopologyNode): PlanError[] {
     if (node.withinMs !== undefined && !(node.withinMs > 0)) problems.push(problem("DEDUP_INVALID", node.name, `within is ${node.withinMs} ms`, "give a length of time above 0"));
     return problems;
   }
-  if (node.kind !== "aggregate") return [];
+  if (node.kind !== "aggregate" && node.kind !== "windowed-group") return windowStepProblems(node);
   const columns = node.aggregation.kind === "columns" ? Object.values(node.aggregation.columns) : [];
   const problems = fieldProblems(node.name, node.schema, [...node.groupBy, ...columns.flatMap((column) => column.field ?? [])]);
   if (node.groupBy.length === 0) problems.push(problem("FIELD_UNKNOWN", node.name, "groupBy has no fields", "name the fields to group by"));
-  if (node.window !== undefined && !(Number.isSafeInteger(node.window.sizeMs) && node.window.sizeMs > 0 && node.window.graceMs >= 0)) {
-    problems.push(problem("WINDOW_INVALID", node.name, `a window of ${node.window.sizeMs} ms with ${node.window.graceMs} ms of grace`, "the size is a whole number of milliseconds above 0, the grace 0 or more"));
-  }
-  return problems;
+  return [...problems, ...windowStepProblems(node)];
 }
 
 function sinkProblems(topology: Topology): PlanError[] {

@@ -20,6 +20,10 @@ export interface GroupState<S> {
 export interface Accumulation<S> {
   start(value: Record<string, unknown>): S;
   add(total: S, value: Record<string, unknown>): S;
+  /** A total that `add` may change without changing this one. */
+  copy(total: S): S;
+  /** Both totals as one; neither is changed. */
+  merge(total: S, other: S): S;
   fill(row: Record<string, unknown>, total: S): void;
   readonly codec: ValueCodec<GroupState<S>>;
 }
@@ -87,6 +91,16 @@ function columnAccumulation(columns: { readonly [name: string]: Aggregator<never
       read(value);
       return apply(slots);
     },
+    copy: (slots) => slots.slice(),
+    merge(slots, others) {
+      const merged = slots.slice();
+      for (let slot = 0; slot < slotCount; slot++) merged[slot] = (slots[slot] as number) + (others[slot] as number);
+      for (const { kind, slot } of plans) {
+        if (kind === "min") merged[slot] = Math.min(slots[slot] as number, others[slot] as number);
+        if (kind === "max") merged[slot] = Math.max(slots[slot] as number, others[slot] as number);
+      }
+      return merged;
+    },
     fill(row, slots) {
       for (const { name, kind, slot } of plans) row[name] = kind === "avg" ? (slots[slot] as number) / (slots[slot + 1] as number) : slots[slot];
     },
@@ -104,13 +118,15 @@ function columnAccumulation(columns: { readonly [name: string]: Aggregator<never
 }
 
 /** Compiles a node's aggregation. */
-export function compileAccumulation(node: AggregateNode): Accumulation<never> {
+export function compileAccumulation(node: Pick<AggregateNode, "aggregation">): Accumulation<never> {
   const { aggregation } = node;
   if (aggregation.kind === "columns") return columnAccumulation(aggregation.columns) as unknown as Accumulation<never>;
   const codec = compileBinaryCodec(aggregation.schema);
   const accumulation: Accumulation<unknown> = {
     start: (value) => value,
     add: (total, value) => aggregation.reduce(total, value),
+    copy: (total) => total,
+    merge: (total, other) => aggregation.reduce(total, other),
     fill: (row, total) => {
       row["value"] = total;
     },

@@ -57,6 +57,8 @@ export interface TaskContext {
   readonly undo: UndoLog;
   /** How to look up a table's rows, by its node; filled while the steps are compiled. */
   readonly getters: Map<NodeId, TableGetter>;
+  /** What is told the stream time of a step with windows, by its node, when that has processed a record. */
+  readonly timeFollowers: Map<NodeId, ((streamTime: number) => void)[]>;
   /** The link of a policy's dead-letter stream. */
   readonly deadLetterLink: (policy: ErrorPolicy) => Link | undefined;
 }
@@ -68,7 +70,7 @@ export function drop(context: TaskContext, reason: DropReason): void {
 }
 
 /** Why a step drops a record. */
-export type DropReason = "null-key" | "null-value" | "expired" | "null-foreign-key" | "out-of-order";
+export type DropReason = "null-key" | "null-value" | "expired" | "null-foreign-key" | "out-of-order" | "before-epoch";
 
 /** The getter of a table, which may be compiled after the step that asks. */
 export function getterOf(context: TaskContext, table: NodeId): TableGetter {

@@ -3,6 +3,7 @@ import type { TaskContext } from "./context.ts";
 import type { Link } from "./link.ts";
 import { aggregateLink } from "./operators/aggregate.ts";
 import { castLink } from "./operators/cast.ts";
+import { cogroupLinks } from "./operators/cogroup.ts";
 import { decodeLink } from "./operators/decode.ts";
 import { dedupLink } from "./operators/dedup.ts";
 import { foreignKeyJoinLinks } from "./operators/foreign-key-join.ts";
@@ -17,7 +18,10 @@ import { streamStreamJoinLinks } from "./operators/stream-stream-join.ts";
 import { streamGlobalTableJoinLink, streamTableJoinLinks } from "./operators/stream-table-join.ts";
 import { tableAggregateLink, tableGroupLink } from "./operators/table-group.ts";
 import { tableJoinLinks } from "./operators/table-join.ts";
+import { suppressLink } from "./operators/suppress.ts";
 import { tableFilterLink, tableLink, tableMapLink, toStreamLink } from "./operators/table.ts";
+import { windowedAggregateLinks } from "./operators/windowed-aggregate.ts";
+import { windowedGroupLink } from "./operators/windowed-group.ts";
 
 /** The links behind a node. Each is asked for at most once, while the node is compiled. */
 export interface Behind {
@@ -74,6 +78,10 @@ const OPERATORS: { readonly [K in TopologyNode["kind"]]: Operator<K> } = {
   "keyed-aggregate": (context, node, _step, behind) => keyedAggregateLink(context, node, behind.next()),
   "stream-stream-join": (context, node, _step, behind) => streamStreamJoinLinks(context, node, behind.next()),
   "stream-table-join": (context, node, step, behind) => streamTableJoinLinks(context, node, step, behind.next()),
+  cogroup: (context, node, _step, behind) => cogroupLinks(context, node, behind.next()),
+  "windowed-aggregate": (context, node, _step, behind) => windowedAggregateLinks(context, node, behind.next(), behind.late()),
+  "windowed-group": (context, node, _step, behind) => windowedGroupLink(context, node, behind.next(), behind.late()),
+  suppress: (context, node, _step, behind) => suppressLink(context, node, behind.next()),
 };
 
 /** Compiles one node. */

@@ -100,6 +100,7 @@ export class Task {
       timers,
       undo: new UndoLog(),
       getters: new Map(),
+      timeFollowers: new Map(),
       deadLetterLink,
     }));
     this.#links = links;

@@ -6,6 +6,7 @@ import type { Topology } from "./node.ts";
 import { type RawStream, rawStream } from "./raw-stream.ts";
 import { Stream } from "./stream.ts";
 import { Table, type TableOptions } from "./table.ts";
+import { WindowedTable } from "./windowed-table.ts";
 
 /** Options of {@link defineTopology}. */
 export interface TopologyOptions {
@@ -84,6 +85,7 @@ export function defineTopology(
   const draft = new TopologyDraft(name, {
     stream: (owner, id, schema) => new Stream(owner, id, schema),
     table: (owner, id) => new Table(owner, id),
+    windowedTable: (owner, id) => new WindowedTable(owner, id),
   });
   build?.(builderOf(draft));
   return Object.freeze({ kind: "topology", name, version: options.version ?? 1, nodes: draft.close(), accepts: Object.freeze({ ...options.accepts }) });

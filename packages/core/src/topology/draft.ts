@@ -2,6 +2,7 @@ import { TopologyError } from "../model/index.ts";
 import type { AnySchema, NodeId, TopologyNode } from "./node.ts";
 import type { Stream } from "./stream.ts";
 import type { Table } from "./table.ts";
+import type { WindowedTable } from "./windowed-table.ts";
 
 type Unplaced<N extends TopologyNode> = N extends TopologyNode ? Omit<N, "id"> : never;
 
@@ -9,6 +10,7 @@ type Unplaced<N extends TopologyNode> = N extends TopologyNode ? Omit<N, "id"> :
 export interface HandleMakers {
   stream<V>(draft: TopologyDraft, id: NodeId, schema?: AnySchema): Stream<V>;
   table<V>(draft: TopologyDraft, id: NodeId): Table<V>;
+  windowedTable<V>(draft: TopologyDraft, id: NodeId): WindowedTable<V>;
 }
 
 /** The list of nodes while a topology is being built. Handles hold it and a node's place, nothing else. */
@@ -44,6 +46,11 @@ export class TopologyDraft {
   /** The handle of a node that gives changes. */
   table<V>(id: NodeId): Table<V> {
     return this.#makers.table<V>(this, id);
+  }
+
+  /** The handle of a node that gives changes of windows. */
+  windowedTable<V>(id: NodeId): WindowedTable<V> {
+    return this.#makers.windowedTable<V>(this, id);
   }
 
   node(id: NodeId): TopologyNode {

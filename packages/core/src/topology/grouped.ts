@@ -1,12 +1,14 @@
 import type { RecordSchema, SerdeMigration } from "../schema/index.ts";
 import { type AggregateResult, type Aggregator, count } from "./aggregate.ts";
+import type { DurationMs } from "../model/index.ts";
 import type { AggregateNode, AnySchema, NodeId } from "./node.ts";
 import { errorPolicy, type OnError } from "./policy.ts";
 import type { LateStream } from "./late-stream.ts";
 import type { Stream } from "./stream.ts";
-import type { TumblingWindow } from "./window.ts";
+import type { HoppingWindow, SessionWindow, SlidingWindow, TumblingWindow, Window } from "./window.ts";
+import type { WindowEmit } from "./window-nodes.ts";
 
-/** What a window adds to each row: its bounds in epoch milliseconds, the end excluded. */
+/** What a window adds to each row: its bounds in epoch milliseconds; the end is excluded for tumbling and hopping windows, included for sliding windows and sessions. */
 export interface WindowBounds {
   readonly window_start: number;
   readonly window_end: number;
@@ -25,24 +27,49 @@ export interface AggregateOptions {
   readonly onError?: OnError;
 }
 
-/** A stream grouped by fields; W is what windows add to the rows. Updated rows leave at each commit, one a group. */
+/** Options of windows over groups of fields. */
+export interface GroupWindowOptions<E extends WindowEmit = WindowEmit> {
+  /**
+   * When rows leave: those that changed at each commit (the default, and the fastest), each with every record that changes it, or each once, when its window is closed and nothing can
+   * change it any more (the default and only way for sessions, whose bounds change until then).
+   */
+  readonly emit?: E;
+  /** Keeps state for queries, in stream time from a window's start (a session's end); never less than as long as records can still come for it. */
+  readonly retention?: DurationMs;
+}
+
+interface GroupWindow {
+  readonly window: Window;
+  readonly emit: WindowEmit;
+  readonly retentionMs: number | undefined;
+}
+
+/** A stream grouped by fields; W is what windows add to the rows. Updated rows leave at each commit, one a group, unless windows say otherwise. */
 export class Grouped<V, F extends keyof V & string, W = unknown> {
   readonly #stream: Stream<V>;
   readonly #fields: readonly F[];
-  readonly #window: TumblingWindow | undefined;
+  readonly #by: GroupWindow | undefined;
   readonly #open: (id: NodeId) => LateStream<never, V>;
 
   /** Made by `groupBy`; `open` makes the handle of a node, and is given so that the two files do not need each other. */
-  constructor(stream: Stream<V>, fields: readonly F[], open: (id: NodeId) => LateStream<never, V>, window?: TumblingWindow) {
+  constructor(stream: Stream<V>, fields: readonly F[], open: (id: NodeId) => LateStream<never, V>, by?: GroupWindow) {
     this.#stream = stream;
     this.#fields = fields;
     this.#open = open;
-    this.#window = window;
+    this.#by = by;
   }
 
-  /** Splits each group by windows of event time. */
-  windowed(window: TumblingWindow): Grouped<V, F, WindowBounds> {
-    return new Grouped<V, F, WindowBounds>(this.#stream, this.#fields, this.#open, window);
+  /**
+   * Splits each group by windows of event time.
+   *
+   * @example
+   * readings.groupBy("deviceId").windowed(session(minutes(5), { grace: minutes(1) })).aggregate("runs", { n: count(), most: max("value") }).sink(collect("runs"))
+   */
+  windowed(window: TumblingWindow | HoppingWindow | SlidingWindow, options?: GroupWindowOptions): Grouped<V, F, WindowBounds>;
+  windowed(window: SessionWindow, options?: GroupWindowOptions<"close">): Grouped<V, F, WindowBounds>;
+  windowed(window: Window, options: GroupWindowOptions = {}): Grouped<V, F, WindowBounds> {
+    const { emit = window.kind === "session" ? "close" : "commit", retention } = options;
+    return new Grouped<V, F, WindowBounds>(this.#stream, this.#fields, this.#open, { window, emit, retentionMs: retention });
   }
 
   /**
@@ -77,16 +104,11 @@ export class Grouped<V, F extends keyof V & string, W = unknown> {
   }
 
   #add<Row>(name: string, aggregation: AggregateNode["aggregation"], options: AggregateOptions): LateStream<Row, V> {
-    const id = this.#stream.draft.add({
-      kind: "aggregate",
-      name,
-      upstream: [this.#stream.nodeId],
-      groupBy: Object.freeze([...this.#fields]),
-      schema: this.#stream.schema,
-      window: this.#window,
-      aggregation: Object.freeze(aggregation),
-      onError: errorPolicy(options.onError),
-    });
+    const { draft, nodeId, schema } = this.#stream;
+    const common = { name, upstream: [nodeId], groupBy: Object.freeze([...this.#fields]), schema, aggregation: Object.freeze(aggregation), onError: errorPolicy(options.onError) };
+    const by = this.#by;
+    const isPlain = by === undefined || (by.window.kind === "tumbling" && by.emit === "commit" && by.retentionMs === undefined);
+    const id = isPlain ? draft.add({ kind: "aggregate", ...common, window: by?.window as TumblingWindow | undefined }) : draft.add({ kind: "windowed-group", ...common, ...by });
     return this.#open(id) as unknown as LateStream<Row, V>;
   }
 }

@@ -1,4 +1,5 @@
 export * from "./aggregate.ts";
+export * from "./cogroup.ts";
 export * from "./dead-letter.ts";
 export * from "./define.ts";
 export * from "./global-table.ts";
@@ -30,10 +31,11 @@ export {
   type StoreOf,
 } from "./process.ts";
 export * from "./store-declaration.ts";
-export type { LateStream } from "./late-stream.ts";
+export type { LateStream, WithLate } from "./late-stream.ts";
 export type { CastOptions, RawStream, StandardCastOptions } from "./raw-stream.ts";
 export { compileRepartitionDecoder, compileRepartitionKey, type RepartitionForm, type RepartitionOptions, repartitionTopic } from "./repartition.ts";
 export * from "./stream.ts";
+export { type BufferOptions, type SuppressOptions, untilTimeLimit, type UntilTimeLimit, untilWindowCloses, type UntilWindowCloses } from "./suppress.ts";
 export * from "./table.ts";
 export * from "./table-group.ts";
 export * from "./table-join-nodes.ts";
@@ -41,3 +43,6 @@ export * from "./table-nodes.ts";
 export * from "./topic.ts";
 export type { ValueFormat } from "./value-format.ts";
 export * from "./window.ts";
+export * from "./window-nodes.ts";
+export * from "./windowed-group.ts";
+export * from "./windowed-table.ts";

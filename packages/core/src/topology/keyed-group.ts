@@ -5,6 +5,9 @@ import type { NodeId } from "./node.ts";
 import { errorPolicy, type OnError } from "./policy.ts";
 import type { Table } from "./table.ts";
 import type { KeyedAggregation } from "./table-nodes.ts";
+import { CogroupedGroup } from "./cogroup.ts";
+import type { SlidingWindow, Window } from "./window.ts";
+import { WindowedGroup, windowedBy, type WindowedOptions } from "./windowed-group.ts";
 
 /** Options of a total a key. */
 export interface TotalOptions {
@@ -34,8 +37,9 @@ export interface AggregateForm<V, A> extends StoreOptions<A> {
  * A stream grouped by its records' keys. Aggregates over it are tables: every record makes a change, forwarded at once.
  *
  * Records whose key or value is null are dropped and counted (`null-key`, `null-value`), as Kafka Streams does.
+ * W is what windows take: nulls too, where the stream has them.
  */
-export class KeyedGroup<V> {
+export class KeyedGroup<V, W = V> {
   readonly draft: TopologyDraft;
   readonly nodeId: NodeId;
 
@@ -65,6 +69,28 @@ export class KeyedGroup<V> {
    */
   aggregate<A>(store: string, form: AggregateForm<V, A>): Table<A> {
     return this.#add(store, { kind: "aggregate", init: form.init, add: form.add }, form);
+  }
+
+  /**
+   * Splits the totals by windows of event time.
+   *
+   * @example clicks.groupByKey().windowed(hopping(minutes(10), { advance: minutes(1), grace: minutes(5) })).count("clicks-in-ten-minutes").toStream()
+   */
+  windowed<K extends Window>(window: K, options: WindowedOptions = {}): WindowedGroup<K extends SlidingWindow ? V : W, K> {
+    return new WindowedGroup<K extends SlidingWindow ? V : W, K>(this.draft, this.nodeId, windowedBy(window, options));
+  }
+
+  /**
+   * Begins a total over several streams; `add` takes this one's values. Null from `add` deletes the total.
+   *
+   * @example
+   * clicks.groupByKey()
+   *   .cogroup((n: number) => n + 1)
+   *   .cogroup(orders.groupBy((order) => order.user), (n, order) => n + order.amount)
+   *   .aggregate("activity", { value: serde.json<number>(), init: () => 0 }).toStream()
+   */
+  cogroup<A>(add: (total: A, value: W, key: string) => A | null): CogroupedGroup<A, W> {
+    return new CogroupedGroup<A, W>(this.draft, [{ nodeId: this.nodeId, add }]);
   }
 
   #add<A>(name: string, aggregation: KeyedAggregation, options: StoreOptions<A>): Table<A> {

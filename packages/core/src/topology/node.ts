@@ -15,6 +15,7 @@ import type { AnyTableJoinNode } from "./table-join-nodes.ts";
 import type { AnyTableNode } from "./table-nodes.ts";
 import type { ValueFormat } from "./value-format.ts";
 import type { TumblingWindow } from "./window.ts";
+import type { AnyWindowNode } from "./window-nodes.ts";
 
 /** The place of a node in its topology's list. */
 export type NodeId = number;
@@ -166,7 +167,8 @@ export type TopologyNode =
   | AnyTableNode
   | GlobalTableNode
   | AnyJoinNode
-  | AnyTableJoinNode;
+  | AnyTableJoinNode
+  | AnyWindowNode;
 
 /** A whole topology, frozen. Made by `defineTopology`. */
 export interface Topology {

@@ -155,8 +155,8 @@ export class Stream<V> {
   }
 
   /** Groups by the records' keys as they are, for aggregates a key. */
-  groupByKey(): KeyedGroup<NonNullable<V>> {
-    return new KeyedGroup<NonNullable<V>>(this.draft, this.nodeId);
+  groupByKey(): KeyedGroup<NonNullable<V>, V> {
+    return new KeyedGroup<NonNullable<V>, V>(this.draft, this.nodeId);
   }
 
   /** The records of this stream and of the other, in the order in which the task processes them. */
@@ -286,7 +286,7 @@ export class Stream<V> {
   /** Groups by fields, for aggregates of columns. */
   groupBy<const F extends readonly [keyof V & string, ...(keyof V & string)[]]>(...fields: F): Grouped<V, F[number]>;
   /** Groups by a key that a function gives; records whose key is null are dropped and counted. The same as `rekey(key).groupByKey()`. */
-  groupBy(key: (value: V, record: StreamRecord<V>) => RecordKey, options?: StepOptions): KeyedGroup<NonNullable<V>>;
+  groupBy(key: (value: V, record: StreamRecord<V>) => RecordKey, options?: StepOptions): KeyedGroup<NonNullable<V>, V>;
   groupBy(...args: readonly unknown[]): unknown {
     const [first, options] = args;
     if (typeof first === "function") return this.rekey(first as (value: V, record: StreamRecord<V>) => RecordKey, options as StepOptions | undefined).groupByKey();

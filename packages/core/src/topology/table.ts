@@ -4,6 +4,7 @@ import type { TopologyDraft } from "./draft.ts";
 import type { NodeId } from "./node.ts";
 import { errorPolicy, type OnError } from "./policy.ts";
 import type { Stream } from "./stream.ts";
+import { addSuppress, type SuppressOptions, type UntilTimeLimit } from "./suppress.ts";
 import { TableGroup } from "./table-group.ts";
 import type { GroupedRow, TableJoinNode } from "./table-join-nodes.ts";
 
@@ -85,6 +86,15 @@ export class Table<V> {
   mapValues<W>(map: (value: V, key: string) => W | null, options: TableStepOptions<W> = {}): Table<W> {
     const { store, value, onError } = options;
     return this.draft.table(this.draft.add({ kind: "table-map", name: store ?? options.name, upstream: [this.nodeId], map, serde: value, historyMs: this.#history(store), onError: errorPolicy(onError) }));
+  }
+
+  /**
+   * Holds changes back for a time, and sends on the last of each key. The name is that of the store that holds them; a join with the result sees what has left.
+   *
+   * @example users.suppress("calm-users", untilTimeLimit(minutes(1), { buffer: { recordsMax: 10_000, full: "emit-early" } })).toStream()
+   */
+  suppress(name: string, until: UntilTimeLimit, options: SuppressOptions<V> = {}): Table<V> {
+    return this.draft.table(addSuppress(this.draft, this.nodeId, name, until, options.value));
   }
 
   /** The table's changes as records: the new value, or null for a deletion. */

@@ -1,6 +1,6 @@
 /** What becomes of a store when the step that keeps it is another. Asked by `iot-topology check`, and again when state is opened. */
 import { type Difference, isRowShape, isSameShape, readingDifferences, type SerdeMigration, type ValueShape, valueShape } from "../../schema/index.ts";
-import { duration } from "../summary.ts";
+import { duration } from "../duration.ts";
 import type { StepStore, StoreShape } from "./store-shape.ts";
 import { storedValues } from "./stored-value.ts";
 

@@ -3,7 +3,7 @@
  * holds its serdes, and its lengths of time as fields whose names end in `Ms`, by themselves or one level deeper; what is kept otherwise has a line in the table below.
  */
 import { isSerde, type Serde, serde as serdes, type ValueShape, valueShape } from "../../schema/index.ts";
-import type { AggregateNode, DedupNode, StoreDeclaration, TopologyNode } from "../../topology/index.ts";
+import type { AggregateNode, DedupNode, StoreDeclaration, TopologyNode, WindowedGroupNode } from "../../topology/index.ts";
 
 /** A store, as a lock file and the state itself keep it. */
 export interface StoreShape {
@@ -73,7 +73,7 @@ function reduceSerde({ schema, migrations }: Extract<AggregateNode["aggregation"
   return serdes.migrating(serdes.binary(schema), ...migrations) as Serde<never>;
 }
 
-function aggregateStores(node: AggregateNode): readonly StepStore[] {
+function aggregateStores(node: AggregateNode | WindowedGroupNode): readonly StepStore[] {
   const { name, aggregation, groupBy } = node;
   const settings = settingsOf(node);
   if (aggregation.kind === "reduce") return [store(name, "reduce", keyOf(groupBy), { value: reduceSerde(aggregation) }, settings)];
@@ -93,12 +93,15 @@ const STORES: StoresOf = {
   aggregate: aggregateStores,
   process: (node) => node.stores.map(declaredStore),
   "foreign-key-join": (node) => [store(node.name, node.kind, "the foreign key", {}, {})],
+  "windowed-group": (node) => aggregateStores(node).map(({ shape, ...rest }) => ({ ...rest, shape: { ...shape, kind: `windowed ${shape.kind}${node.emit === "close" ? ", on close" : ""}` } })),
 };
 
 /** Versions stand in another form than rows; and of rows that were kept without a ttl nobody has noted when they end. */
 function keptBeside(node: TopologyNode): string {
   if (node.kind === "table" && node.historyMs !== undefined) return ", versioned";
-  return (node.kind === "table" || node.kind === "keyed-aggregate") && node.ttlMs !== undefined ? ", with a ttl" : "";
+  // Windows that emit on close note which of them are open.
+  if (node.kind === "windowed-aggregate" && node.emit === "close") return ", on close";
+  return (node.kind === "table" || node.kind === "keyed-aggregate" || node.kind === "cogroup") && node.ttlMs !== undefined ? ", with a ttl" : "";
 }
 
 /** The store of a step whose state is kept by the records' keys; a step without a serde keeps nothing. */
