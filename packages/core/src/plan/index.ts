@@ -1,3 +1,4 @@
+export { boundCure } from "./bound-cure.ts";
 export { describe } from "./describe.ts";
 export { type Change, changesSince } from "./evolution/compare.ts";
 export { type CastLock, lockOf, type RepartitionLock, type SourceLock, type StoreLock, type TopologyLock } from "./evolution/lock.ts";

@@ -30,7 +30,7 @@ function keyProblems({ name, form, fields }: RepartitionNode): PlanError[] {
 function nodeProblems(topology: Topology, node: RepartitionNode): PlanError[] {
   const { name, partitions, topic } = node;
   const problems = keyProblems(node);
-  if (node.form === undefined) {
+  if (node.form === undefined && node.changes === undefined) {
     problems.push(problem("SCHEMA_REQUIRED", name, "nothing says how these values are kept in the topic: they were mapped, merged or aggregated since their cast, or cast by a schema without columns", "give a record schema of the values, as in .repartition(name, { by, schema: Row })"));
   }
   if (partitions !== undefined && !(Number.isInteger(partitions) && partitions >= 1 && partitions <= PARTITIONS_MAX)) {

@@ -34,6 +34,7 @@ export function summary(node: TopologyNode): string {
     case "source":
       return node.repartition === undefined ? `source ${node.topics.join(", ")}` : `repartitioned, topic ${node.topics.join(", ")}`;
     case "repartition":
+      if (node.changes !== undefined) return `repartition of changes${node.partitions === undefined ? "" : ` over ${node.partitions} partitions`}, ${node.changes.serde.name}, in topic ${node.topic}`;
       return `repartition by ${node.fields === undefined ? "a function" : node.fields.join(", ")}${node.partitions === undefined ? "" : ` over ${node.partitions} partitions`} in topic ${node.topic}`;
     case "cast":
       return `${castText(node.reads)}${node.timestampField === undefined ? "" : `, event time ${node.timestampField}`}${node.partitionedBy === undefined ? "" : `, partitioned by ${node.partitionedBy}`}`;

@@ -1,5 +1,5 @@
 import { TopologyError } from "../model/index.ts";
-import { stepsBoundToOnePartition, type SubTopology } from "../plan/index.ts";
+import { boundCure, stepsBoundToOnePartition, type SubTopology } from "../plan/index.ts";
 
 /** The one number of partitions that a part's topics have. Throws TOPIC_MISMATCH where they differ, or where the part's state cannot be split over so many. */
 export function agreedCount(part: SubTopology, counts: readonly number[]): number {
@@ -15,6 +15,6 @@ export function agreedCount(part: SubTopology, counts: readonly number[]): numbe
   if (bound.length === 0) return count;
   throw new TopologyError("TOPIC_MISMATCH", `with ${count} partitions, ${bound.join(" and ")} would keep separate state in each, and results would be wrong`, {
     place,
-    cure: 'say by which field the topic is keyed, as in cast(..., { partitionedBy: "deviceId" }), and keep that field in the state\'s fields; bring equal keys together with .repartition(...); or use one partition',
+    cure: boundCure(part),
   });
 }

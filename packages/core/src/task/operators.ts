@@ -11,7 +11,7 @@ import { globalTableLink } from "./operators/global-table.ts";
 import { keyedAggregateLink } from "./operators/keyed-aggregate.ts";
 import { mapAsyncLink } from "./operators/map-async.ts";
 import { processLink } from "./operators/process.ts";
-import { repartitionedLink, repartitionLink } from "./operators/repartition.ts";
+import { repartitionedChangesLink, repartitionedLink, repartitionLink } from "./operators/repartition.ts";
 import { sinkLink } from "./operators/sink.ts";
 import { branchLink, filterLink, flatMapLink, flatMapRecordLink, mapLink, mapRecordLink, peekLink, rekeyLink } from "./operators/stateless.ts";
 import { streamStreamJoinLinks } from "./operators/stream-stream-join.ts";
@@ -43,7 +43,10 @@ const passOn = (_context: TaskContext, _node: { readonly id: NodeId }, _step: st
 
 /** How each kind of step is compiled. A new operator is a node, a line here, and its own file. */
 const OPERATORS: { readonly [K in TopologyNode["kind"]]: Operator<K> } = {
-  source: (_context, node, _step, behind) => (node.repartition?.form === undefined ? behind.next() : repartitionedLink(node.repartition.form, behind.next())),
+  source: (_context, { repartition }, _step, behind) => {
+    if (repartition?.changes !== undefined) return repartitionedChangesLink(repartition.changes, behind.next());
+    return repartition?.form === undefined ? behind.next() : repartitionedLink(repartition.form, behind.next());
+  },
   merge: passOn,
   arm: passOn,
   late: passOn,

@@ -1,4 +1,5 @@
 export * from "./aggregate.ts";
+export { type ChangeRepartitionForm, compileChangeDecoder } from "./change-repartition.ts";
 export * from "./cogroup.ts";
 export * from "./dead-letter.ts";
 export * from "./define.ts";

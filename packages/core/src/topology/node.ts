@@ -6,6 +6,7 @@ import type { RecordKey, StreamRecord, WarningRule } from "../model/index.ts";
 import type { SinkSpec } from "../port/index.ts";
 import type { RecordSchema, SerdeMigration, StandardSchema } from "../schema/index.ts";
 import type { Aggregator } from "./aggregate.ts";
+import type { ChangeRepartitionForm } from "./change-repartition.ts";
 import type { GlobalTableNode } from "./global-table.ts";
 import type { AnyJoinNode } from "./join-nodes.ts";
 import type { MapAsyncNode } from "./map-async.ts";
@@ -42,7 +43,7 @@ export interface SourceNode extends NodeBase {
   /** How long a producer may send a record again, where the topology says it; for warnings only. */
   readonly redeliveryMs: number | undefined;
   /** Set where this is the reading end of a repartition. */
-  readonly repartition: { readonly writer: NodeId; readonly form: RepartitionForm | undefined } | undefined;
+  readonly repartition: { readonly writer: NodeId; readonly form: RepartitionForm | undefined; readonly changes?: ChangeRepartitionForm } | undefined;
 }
 /** What a cast reads bytes into: columns, in JSON or another format; or what a Standard Schema of another library gives. */
 export type CastForm =
@@ -132,8 +133,10 @@ export interface RepartitionNode extends NodeBase {
   /** Fields of the key, or undefined where a function gives it. */
   readonly fields: readonly string[] | undefined;
   readonly partitions: number | undefined;
-  /** Undefined where no schema says how values are kept, which is an error of the plan. */
+  /** Undefined where no schema says how values are kept, which is an error of the plan, and where changes of a table go through. */
   readonly form: RepartitionForm | undefined;
+  /** Set where changes of a table go through. */
+  readonly changes?: ChangeRepartitionForm;
   readonly spec: SinkSpec<never> | undefined;
   readonly onError: ErrorPolicy;
 }

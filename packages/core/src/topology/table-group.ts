@@ -1,8 +1,20 @@
 import { type Serde, serde } from "../schema/index.ts";
 import type { TopologyDraft } from "./draft.ts";
+import { type ChangeRepartitionForm, changeRepartitionSink } from "./change-repartition.ts";
 import type { NodeId } from "./node.ts";
+import { errorPolicy } from "./policy.ts";
+import { repartitionTopic } from "./repartition.ts";
 import type { Table } from "./table.ts";
 import type { TableAggregation } from "./table-join-nodes.ts";
+import type { AnySerde } from "./table-nodes.ts";
+
+/** Adds both ends of a repartition of changes, and gives the reading one. What does not fit into its topic fails the task: a total that missed it would be wrong for good. */
+export function addChangeRepartition(draft: TopologyDraft, grouped: NodeId, { name, serde: value, partitions }: { readonly name: string; readonly serde: AnySerde; readonly partitions: number | undefined }): NodeId {
+  const topic = repartitionTopic(draft.topology, name);
+  const changes: ChangeRepartitionForm = Object.freeze({ name, topic, serde: value });
+  const writer = draft.add({ kind: "repartition", name, upstream: [grouped], topic, fields: undefined, partitions, form: undefined, changes, spec: changeRepartitionSink(changes), onError: errorPolicy(undefined) });
+  return draft.add({ kind: "source", name, upstream: [], topics: Object.freeze([topic]), redeliveryMs: undefined, repartition: Object.freeze({ writer, form: undefined, changes }) });
+}
 
 /** How a total of a table's rows grows and shrinks. Totals must not be changed in place: both functions return another; null deletes it. */
 export interface TableReduceForm<W> {

@@ -5,7 +5,7 @@ import type { NodeId } from "./node.ts";
 import { errorPolicy, type OnError } from "./policy.ts";
 import type { Stream } from "./stream.ts";
 import { addSuppress, type SuppressOptions, type UntilTimeLimit } from "./suppress.ts";
-import { TableGroup } from "./table-group.ts";
+import { addChangeRepartition, TableGroup } from "./table-group.ts";
 import type { GroupedRow, TableJoinNode } from "./table-join-nodes.ts";
 
 /** How long a table keeps what it holds. Both are in stream time: the greatest time of a record that the table has seen. */
@@ -42,6 +42,19 @@ export type TableOptions<T> = RowOptions & {
  * deletion in the result.
  */
 export type TableStepOptions<T> = { readonly onError?: OnError } & ({ readonly store?: never; readonly value?: never; readonly name?: string } | { readonly store: string; readonly value: Serde<T>; readonly name?: never });
+
+/** Options of the grouping of a table. */
+export type TableGroupOptions<W> = { readonly name?: string; readonly onError?: OnError } & (
+  | { readonly repartition?: never; readonly value?: never; readonly partitions?: never }
+  | {
+      /** The name of a repartition, for tables of several partitions. */
+      readonly repartition: string;
+      /** How the groups' values stand in its topic. */
+      readonly value: Serde<W>;
+      /** As many as the part that writes has, when absent. */
+      readonly partitions?: number;
+    }
+);
 
 /** Options of a join by foreign key. */
 export type ForeignKeyJoinOptions<V, R> = {
@@ -105,10 +118,15 @@ export class Table<V> {
   /**
    * Groups the rows, for aggregates over them. What a row was is subtracted from its group, what it becomes is added to its group; a row whose group is null counts nowhere.
    *
-   * @example users.groupBy((user) => ({ key: user.country, value: user })).count("users-a-country")
+   * Rows of one group must be in one task: the topic has one partition, or `repartition` names a topic of the topology's own, `<topology>-<name>-repartition`, through which the
+   * changes go to the task that has their group.
+   *
+   * @example users.groupBy((user) => ({ key: user.country, value: user.id }), { repartition: "by-country", value: serde.string() }).count("users-a-country")
    */
-  groupBy<W>(group: (value: V, key: string) => GroupedRow<W>, options: { readonly name?: string; readonly onError?: OnError } = {}): TableGroup<W> {
-    return new TableGroup<W>(this.draft, this.draft.add({ kind: "table-group", name: options.name, upstream: [this.nodeId], group, onError: errorPolicy(options.onError) }));
+  groupBy<W>(group: (value: V, key: string) => GroupedRow<W>, options: TableGroupOptions<W> = {}): TableGroup<W> {
+    const { repartition, value, partitions } = options;
+    const grouped = this.draft.add({ kind: "table-group", name: options.name, upstream: [this.nodeId], group, onError: errorPolicy(options.onError) });
+    return new TableGroup<W>(this.draft, repartition === undefined ? grouped : addChangeRepartition(this.draft, grouped, { name: repartition, serde: value, partitions }));
   }
 
   /**

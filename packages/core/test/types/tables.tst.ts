@@ -59,6 +59,17 @@ test("groups of a table's rows need both directions of an aggregate", () => {
   });
 });
 
+test("groups go through a topic with a serde of their values", () => {
+  defineTopology("x", (t) => {
+    const users = t.table("users", { store: "users", value: serde.json<User>() });
+    const group = ({ name, city }: User) => ({ key: city, value: name });
+    users.groupBy(group, { repartition: "by-city", value: serde.string(), partitions: 3 }).count("n");
+    expect(users.groupBy).type.not.toBeCallableWith(group, { repartition: "by-city" });
+    expect(users.groupBy).type.not.toBeCallableWith(group, { partitions: 3 });
+    expect(users.groupBy).type.not.toBeCallableWith(group, { repartition: "by-city", value: serde.integer() });
+  });
+});
+
 test("a table is versioned, or its rows end, not both", () => {
   defineTopology("x", (t) => {
     t.table("users", { store: "users", value: serde.json<User>(), history: 5 });

@@ -1,5 +1,5 @@
 import type { SinkShape } from "../../port/index.ts";
-import { type ColumnShape, columnShapes, type ValueShape } from "../../schema/index.ts";
+import { type ColumnShape, columnShapes, type ValueShape, valueShape } from "../../schema/index.ts";
 import type { CastNode, RepartitionNode } from "../../topology/index.ts";
 import { type Plan, stepName } from "../plan.ts";
 import { type StepStore, type StoreShape, storesOf } from "./store-shape.ts";
@@ -53,12 +53,12 @@ function castLock({ reads, timestampField, partitionedBy }: CastNode): CastLock 
   };
 }
 
-function repartitionLock({ topic, fields, partitions, form }: RepartitionNode): RepartitionLock {
+function repartitionLock({ topic, fields, partitions, form, changes }: RepartitionNode): RepartitionLock {
   const schema = form?.schema;
   return {
     topic,
-    by: fields === undefined ? "a function" : fields.join(", "),
-    value: schema === undefined ? { serde: "none" } : { serde: `binary ${schema.name}`, columns: columnShapes(schema) },
+    by: changes !== undefined ? "groups of a table" : fields === undefined ? "a function" : fields.join(", "),
+    value: changes !== undefined ? valueShape(changes.serde) : schema === undefined ? { serde: "none" } : { serde: `binary ${schema.name}`, columns: columnShapes(schema) },
     ...(partitions === undefined ? {} : { partitions }),
   };
 }

@@ -6,7 +6,7 @@
  *   changelog    what a part's state is restored from, a partition a task; made by the engine, and nothing in it may go but by the engine's own hand
  *   output       what it writes to; any number of partitions
  */
-import { changelogTopic, type ClusterLog, type ErrorCode, OWN_TOPIC_CONFIG, partitionsWanted, type Plan, type SourceLog, stepsBoundToOnePartition, type TopicCreation, type TopicDescription, TopologyError } from "@iot-topology/core";
+import { boundCure, changelogTopic, type ClusterLog, type ErrorCode, OWN_TOPIC_CONFIG, partitionsWanted, type Plan, type SourceLog, stepsBoundToOnePartition, type TopicCreation, type TopicDescription, TopologyError } from "@iot-topology/core";
 import type { Config } from "../config/keys.ts";
 
 /** Partitions of topics that are made, where none are configured. */
@@ -77,7 +77,7 @@ export async function surveyTopics(plan: Plan, log: Pick<ClusterLog, "describeTo
     counts.set(part.name, partitions);
     for (const [topic, description] of found) {
       const role = internal.has(topic) ? "repartition" : "input";
-      needed.push({ topic, role, partitions, found: description, problem: (role === "input" ? missing(topic, description) : undefined) ?? wrongCount(description, partitions, bound) });
+      needed.push({ topic, role, partitions, found: description, problem: (role === "input" ? missing(topic, description) : undefined) ?? wrongCount(description, partitions, bound, boundCure(part)) });
     }
     const changelog = await log.describeTopic(changelogTopic(plan, part));
     needed.push({ topic: changelogTopic(plan, part), role: "changelog", partitions, found: changelog, problem: changelogProblem(changelog, partitions) });
@@ -100,13 +100,13 @@ function missing(topic: string, found: TopicDescription | undefined): TopicProbl
   return { code: "TOPIC_NOT_FOUND", message: `the topic ${topic} does not exist`, cure: "add --create-topics, or create it: `iot-topology topics create`" };
 }
 
-function wrongCount(found: TopicDescription | undefined, wanted: number, bound: readonly string[]): TopicProblem | undefined {
+function wrongCount(found: TopicDescription | undefined, wanted: number, bound: readonly string[], cure: string): TopicProblem | undefined {
   if (found === undefined || found.partitions === wanted) return undefined;
   if (bound.length > 0) {
     return {
       code: "TOPIC_MISMATCH",
       message: `the topic ${found.topic} has ${found.partitions} partitions, and ${bound.join(" and ")} would keep separate state in each, so results would be wrong`,
-      cure: 'say by which field the topic is keyed, as in cast(..., { partitionedBy: "deviceId" }), and keep that field in the state\'s fields; bring equal keys together with .repartition(...); or use a topic with one partition',
+      cure,
     };
   }
   return { code: "TOPIC_MISMATCH", message: `the topic ${found.topic} has ${found.partitions} partitions, and another topic that is read with it has ${wanted}`, cure: "topics that are read together need the same number of partitions" };

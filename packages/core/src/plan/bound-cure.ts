@@ -1,0 +1,12 @@
+import type { SubTopology } from "./plan.ts";
+
+const FIELDS = 'say by which field the topic is keyed, as in cast(..., { partitionedBy: "deviceId" }), and keep that field in the state\'s fields; bring equal keys together with .repartition(...); or use one partition';
+const GROUPS = "bring the rows of a group together: table.groupBy(..., { repartition, value }); or use one partition";
+const FOREIGN_KEYS = "use topics of one partition for a join by foreign key; or read the other table as a global one, t.globalTable(...), and join the stream with it";
+
+/** What to do where steps of a part keep state that several partitions would split (see `stepsBoundToOnePartition`). */
+export function boundCure({ nodes }: SubTopology): string {
+  const has = (kind: string): boolean => nodes.some((node) => node.kind === kind);
+  const cures = [...(has("foreign-key-join") ? [FOREIGN_KEYS] : []), ...(has("table-group") ? [GROUPS] : [])];
+  return cures.length === 0 ? FIELDS : cures.join("; ");
+}
