@@ -59,6 +59,30 @@ export const DELIBERATE_DIFFERENCES: readonly DeliberateDifference[] = Object.fr
     reason: "A count that holds a record twice is wrong.",
   },
   {
+    rule: "lateOnce",
+    theirs: "A late record counts as dropped once for each window that is closed, though others may have taken it.",
+    ours: "A record counts as late once, and only where no window took it.",
+    reason: "The count is that of the records that are missing from the results.",
+  },
+  {
+    rule: "slidingWindowsAreFound",
+    theirs: "Sliding windows are looked up within the retention, by the greatest window start of any key: after a jump of stream time a record that is not late no longer finds its neighbours.",
+    ours: "A record that is not late finds all windows that it belongs to.",
+    reason: "Windows begun anew overwrite totals, or miss records.",
+  },
+  {
+    rule: "joinsCountLate",
+    theirs: "A record that is too old to be kept for the other side of a join of streams is counted only by in-memory stores.",
+    ours: "It is joined with what is there, and counted as late.",
+    reason: "Nothing is lost without a count.",
+  },
+  {
+    rule: "storesShowByTime",
+    theirs: "A windowed store shows what lies within the retention of the greatest window start (session end) that was put into it.",
+    ours: "It shows what lies within the retention of the stream time, and every session that is not closed.",
+    reason: "What a query sees follows from the stream time alone, as lateness does.",
+  },
+  {
     rule: "countsNullKeys",
     theirs: "A record whose key becomes null before a grouping or a table vanishes at the repartition step and is counted nowhere.",
     ours: "It is dropped and counted as `null-key`.",

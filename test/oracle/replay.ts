@@ -1,7 +1,7 @@
 /** Runs a case's inputs through the test driver. */
-import { type TestDriver, testDriver } from "@iot-topology/core/testing";
+import { type DriverStore, type TestDriver, testDriver } from "@iot-topology/core/testing";
 import { buildCase } from "./build.ts";
-import type { CaseOutput, CaseResult, OracleCase, StoreDump } from "./case.ts";
+import type { AsOfRow, CaseOutput, CaseResult, OracleCase, StoreDump, StoreRow } from "./case.ts";
 
 interface WindowedValue {
   readonly key: string;
@@ -29,12 +29,39 @@ function droppedRecords(driver: TestDriver): number {
   return Object.values(dropped).reduce((sum, count) => sum + count, late);
 }
 
+/** The moments of a topic's records, a key. */
+function momentsOf(test: OracleCase, topic: string | undefined): Map<string, number[]> {
+  const moments = new Map<string, Set<number>>();
+  for (const input of test.inputs) {
+    if ("advanceWallClockMs" in input || input.topic !== topic || input.key === null) continue;
+    moments.set(input.key, (moments.get(input.key) ?? new Set<number>()).add(input.ts));
+  }
+  return new Map([...moments].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, times]) => [key, [...times].sort((a, b) => a - b)]));
+}
+
+function versionedDump(store: DriverStore, moments: ReadonlyMap<string, readonly number[]>): StoreDump {
+  const asOf = [...moments].flatMap(([key, times]) =>
+    times.map((moment): AsOfRow => {
+      const found = store.get(key, moment);
+      return { key, asOf: moment, value: found?.value ?? null, ts: found?.timestamp ?? null, validTo: found?.validTo ?? null };
+    }),
+  );
+  return { type: "versioned", latest: store.range().map(({ key, value, timestamp }) => ({ key, value, ts: timestamp })), asOf };
+}
+
+/** A session has no time but its end, so the format has none either. */
+function entriesDump(store: DriverStore): StoreDump {
+  const entries = store.range().map(({ key, start, end, value, timestamp }): StoreRow => (start === undefined || end === undefined ? { key, value, ts: timestamp } : { key, start, end, value, ts: timestamp }));
+  return { type: "kv", entries };
+}
+
 function storesOf(driver: TestDriver, test: OracleCase): Record<string, StoreDump> {
   void driver.commit();
   const stores: Record<string, StoreDump> = {};
-  for (const { store } of test.topology.nodes) {
-    if (store === undefined) continue;
-    stores[store] = { type: "kv", entries: driver.store(store).range().map(({ key, value, timestamp }) => ({ key, value, ts: timestamp })) };
+  for (const { store: name, historyMs, topic } of test.topology.nodes) {
+    if (name === undefined) continue;
+    const store = driver.store(name);
+    stores[name] = historyMs === undefined ? entriesDump(store) : versionedDump(store, momentsOf(test, topic));
   }
   return stores;
 }
@@ -44,7 +71,11 @@ export function replay(test: OracleCase): CaseResult {
   const driver = testDriver(buildCase(test));
   const outputs: CaseOutput[] = [];
   for (const [by, input] of test.inputs.entries()) {
-    if ("advanceWallClockMs" in input) continue;
+    if ("advanceWallClockMs" in input) {
+      driver.advanceWallClock(input.advanceWallClockMs);
+      outputs.push(...outputsOf(driver, by));
+      continue;
+    }
     const { topic, key, value, ts } = input;
     driver.pipe(topic, { key, value: value === null ? null : JSON.stringify(value), timestamp: ts });
     outputs.push(...outputsOf(driver, by));

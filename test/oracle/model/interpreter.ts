@@ -225,7 +225,7 @@ class Interpreter {
     const window = input.windowedBy?.window;
     if (window === undefined) throw new Error("the model suppresses windows only");
     const place = this.#open(node, { windowedBy: input.windowedBy as CaseNode });
-    input.listeners.push(suppressWindows(this.context, window.graceMs + (window.gapMs ?? 0), this.#forwardTo(place)));
+    input.listeners.push(suppressWindows(this.context, window, this.#forwardTo(place)));
   }
 
   #addJoin(node: CaseNode): void {

@@ -15,6 +15,14 @@ export interface ModelRules {
   readonly closesByEitherSide: boolean;
   /** The last record before another one is that with the greatest time, so that no window begins with what lies before it. */
   readonly slidingSeesLastRecord: boolean;
+  /** A record that is late for all of its windows is counted once, and one that some window took is not. */
+  readonly lateOnce: boolean;
+  /** Sliding windows that a record still needs are found. */
+  readonly slidingWindowsAreFound: boolean;
+  /** A record that a join of streams can no longer keep is counted. */
+  readonly joinsCountLate: boolean;
+  /** A store shows what is kept by stream time. */
+  readonly storesShowByTime: boolean;
   /** A record without a key, where keys bring records together, is counted. */
   readonly countsNullKeys: boolean;
   /** A filter of a table knows whether there is anything to delete. */
@@ -32,6 +40,10 @@ export const KAFKA_RULES: ModelRules = Object.freeze({
   unmatchedOnce: false,
   closesByEitherSide: false,
   slidingSeesLastRecord: false,
+  lateOnce: false,
+  slidingWindowsAreFound: false,
+  joinsCountLate: false,
+  storesShowByTime: false,
   countsNullKeys: false,
   filtersKnowBefore: false,
   cogroupSharesTime: false,

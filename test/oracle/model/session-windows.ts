@@ -61,7 +61,7 @@ export function sessionWindows(step: WindowedStep): WindowedModel {
     },
     rows: () =>
       sessions
-        .filter(isShown)
+        .filter((session) => (context.rules.storesShowByTime ? session.end >= times.greatest - gap - window.graceMs || session.end > times.greatest - retention : isShown(session)))
         .sort((a, b) => byText(a.key, b.key) || a.start - b.start || a.end - b.end)
         .map(({ key, start, end, total }): StoreRow => ({ key, start, end, value: total })),
   };

@@ -1,6 +1,6 @@
 import type { StoreRow } from "../case.ts";
 import { byText, makeThrottle } from "./rules.ts";
-import { streamTimes, type ModelAggregation, type WindowedModel, type WindowedStep } from "./windowing.ts";
+import { lateCount, type ModelAggregation, streamTimes, type WindowedModel, type WindowedStep } from "./windowing.ts";
 
 /** A total with the greatest time of its records. */
 interface Total {
@@ -29,6 +29,9 @@ export function slidingWindows(step: WindowedStep): WindowedModel {
   const windows = new Map<string, Map<number, Total>>();
   let putTime = Number.NEGATIVE_INFINITY;
   let closedTo: number | undefined;
+  /** Of the record that is being processed. */
+  let taken = 0;
+  let late = 0;
   const isShown = (start: number): boolean => start > putTime - retention - (step.emitsOnClose ? 1 : 0);
 
   const all = (): { readonly key: string; readonly start: number; readonly total: unknown; readonly ts: number }[] =>
@@ -42,11 +45,12 @@ export function slidingWindows(step: WindowedStep): WindowedModel {
     if (!step.emitsOnClose) emit(key, start, total);
   };
   const update = ({ key, value, ts, closeTime, aggregation }: Incoming, start: number, before: Total | undefined): void => {
-    if (start + difference < closeTime) return void context.droppedRecords++;
+    if (start + difference < closeTime) return void late++;
+    taken++;
     put(key, start, { total: aggregation.add(before?.total, value), ts: Math.max(before?.ts ?? ts, ts) });
   };
   const near = (key: string, from: number, to: number): { readonly start: number; readonly found: Total }[] =>
-    [...(windows.get(key) ?? [])].filter(([start]) => start >= from && start <= to && isShown(start)).map(([start, found]) => ({ start, found })).sort((a, b) => b.start - a.start);
+    [...(windows.get(key) ?? [])].filter(([start]) => start >= from && start <= to && (context.rules.slidingWindowsAreFound || isShown(start))).map(([start, found]) => ({ start, found })).sort((a, b) => b.start - a.start);
 
   /** A record that came before a window's length had passed since 0: all such share `[0, difference]`. */
   const processEarly = (incoming: Incoming): void => {
@@ -93,11 +97,13 @@ export function slidingWindows(step: WindowedStep): WindowedModel {
       if (key === null || value === null) return void context.droppedRecords++;
       const closeTime = times.advance(ts, input) - window.graceMs;
       const incoming: Incoming = { key, value, ts, closeTime, aggregation };
-      if (ts + 1 + difference <= closeTime) context.droppedRecords++;
+      taken = late = 0;
+      if (ts + 1 + difference <= closeTime) late++;
       else if (ts < difference) processEarly(incoming);
       else processOne(incoming);
+      context.droppedRecords += lateCount(context, taken, late);
       if (step.emitsOnClose) close(closeTime);
     },
-    rows: () => all().filter(({ start }) => isShown(start)).map(({ key, start, total, ts }): StoreRow => ({ key, start, end: start + difference, value: total, ts })),
+    rows: () => all().filter(({ start }) => (context.rules.storesShowByTime ? start > times.greatest - Math.max(3 * difference + window.graceMs + 1, step.retentionMs ?? 0) : isShown(start))).map(({ key, start, total, ts }): StoreRow => ({ key, start, end: start + difference, value: total, ts })),
   };
 }

@@ -26,6 +26,8 @@ export function streamJoin(step: StreamJoinStep): (record: ModelRecord, isLeft: 
   const throttle = makeThrottle(context);
   /** Records that nothing has matched yet, by time, right before left, key. */
   let unmatched: Kept[] = [];
+  /** Those that have left unmatched. */
+  const gone = new Set<Kept>();
   let streamTime = Number.NEGATIVE_INFINITY;
   let leastUnmatched = Number.POSITIVE_INFINITY;
 
@@ -53,6 +55,7 @@ export function streamJoin(step: StreamJoinStep): (record: ModelRecord, isLeft: 
         continue;
       }
       sendUnmatched(record);
+      gone.add(record);
       unmatched = unmatched.filter((other) => other !== record);
     }
   };
@@ -66,19 +69,23 @@ export function streamJoin(step: StreamJoinStep): (record: ModelRecord, isLeft: 
     if (key === null || value === null) return void context.droppedRecords++;
     const record: Kept = { key, value, ts, isLeft };
     own.time = Math.max(own.time, ts);
-    own.kept.push(record);
     if (ts === streamTime) closeUnmatched(isLeft);
     const from = Math.max(0, ts - (isLeft ? beforeMs : afterMs));
     const to = Math.max(0, ts + (isLeft ? afterMs : beforeMs));
     const matches = other.kept
-      .filter((candidate) => candidate.key === key && candidate.ts >= from && candidate.ts <= to && candidate.ts > other.time - retention)
+      .filter((candidate) => candidate.key === key && candidate.ts >= from && candidate.ts <= to && candidate.ts > other.time - retention && !(rules.unmatchedOnce && gone.has(candidate)))
       .sort((a, b) => a.ts - b.ts);
     for (const match of matches) {
       unmatched = unmatched.filter((candidate) => !(candidate.isLeft !== isLeft && candidate.key === key && candidate.ts === match.ts));
       send(key, isLeft ? value : match.value, isLeft ? match.value : value, Math.max(ts, match.ts));
     }
-    if (matches.length > 0 || !keepsUnmatched(isLeft)) return;
-    if (to < streamTime) return sendUnmatched(record);
+    const isAlone = matches.length === 0 && keepsUnmatched(isLeft);
+    const isDue = isAlone && (rules.unmatchedOnce ? !isOpen(record) : to < streamTime);
+    if (isDue) sendUnmatched(record);
+    if (isDue && rules.unmatchedOnce) return;
+    own.kept.push(record);
+    if (rules.joinsCountLate && ts <= own.time - retention) context.droppedRecords++;
+    if (!isAlone || isDue) return;
     unmatched.push(record);
     leastUnmatched = Math.min(leastUnmatched, ts);
   };

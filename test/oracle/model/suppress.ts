@@ -1,10 +1,14 @@
+import type { WindowSpec } from "../case.ts";
 import { byText, type Forward, type ModelContext, type ModelRecord } from "./rules.ts";
 
 /**
  * `suppress(untilWindowCloses)`: keeps the last update of each window, and sends it when the greatest time of an update has passed the window's end and
  * the wait (grace, and the gap of sessions).
  */
-export function suppressWindows(context: ModelContext, waitMs: number, forward: Forward): Forward {
+export function suppressWindows({ rules }: ModelContext, { type, graceMs, gapMs = 0 }: WindowSpec, forward: Forward): Forward {
+  // Sliding windows and sessions may still change at that very moment.
+  const waitMs = graceMs + gapMs + (rules.suppressOnce && (type === "sliding" || type === "session") ? 1 : 0);
+
   const kept = new Map<string, ModelRecord>();
   let time = Number.NEGATIVE_INFINITY;
   return (record) => {
@@ -19,6 +23,5 @@ export function suppressWindows(context: ModelContext, waitMs: number, forward: 
       kept.delete(id);
       if (entry.value !== null) forward(entry);
     }
-    void context;
   };
 }

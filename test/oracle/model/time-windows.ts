@@ -1,6 +1,6 @@
 import type { StoreRow } from "../case.ts";
 import { byText, makeThrottle } from "./rules.ts";
-import { type ModelAggregation, streamTimes, type WindowedModel, type WindowedStep } from "./windowing.ts";
+import { lateCount, type ModelAggregation, streamTimes, type WindowedModel, type WindowedStep } from "./windowing.ts";
 
 interface Entry {
   readonly key: string;
@@ -51,12 +51,17 @@ export function timeWindows(step: WindowedStep): WindowedModel {
       if (key === null || (step.dropsNullValues && value === null)) return void context.droppedRecords++;
       const closeTime = times.advance(ts, input) - window.graceMs;
       const first = Math.max(0, Math.ceil((ts - size + 1) / advance) * advance);
+      let taken = 0;
+      let late = 0;
       for (let start = first; start <= ts; start += advance) {
-        if (start + size > closeTime) update(key, value, ts, start, aggregation);
-        else context.droppedRecords++;
+        if (start + size > closeTime) {
+          taken++;
+          update(key, value, ts, start, aggregation);
+        } else late++;
       }
+      context.droppedRecords += lateCount(context, taken, late);
       if (step.emitsOnClose) close(closeTime);
     },
-    rows: () => inOrder().filter(isShown).map(({ key, start, total, ts }): StoreRow => ({ key, start, end: start + size, value: total, ts })),
+    rows: () => inOrder().filter((entry) => (context.rules.storesShowByTime ? entry.start > times.greatest - Math.max(size + window.graceMs, retention) : isShown(entry))).map(({ key, start, total, ts }): StoreRow => ({ key, start, end: start + size, value: total, ts })),
   };
 }

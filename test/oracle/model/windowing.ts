@@ -27,9 +27,16 @@ export interface WindowedModel {
   rows(): StoreRow[];
 }
 
+/** How many dropped records a record counts for, by how many windows took it and for how many it was late. */
+export function lateCount({ rules }: ModelContext, taken: number, late: number): number {
+  return rules.lateOnce ? Number(taken === 0 && late > 0) : late;
+}
+
 export interface StreamTimes {
   /** Takes note of a timestamp, and gives the stream time that holds for this input. */
   advance(ts: number, input: number): number;
+  /** The greatest of all. */
+  readonly greatest: number;
 }
 
 /** One stream time, or one an input. */
@@ -41,6 +48,9 @@ export function streamTimes(isShared: boolean): StreamTimes {
       const time = Math.max(times.get(slot) ?? Number.NEGATIVE_INFINITY, ts);
       times.set(slot, time);
       return time;
+    },
+    get greatest() {
+      return Math.max(...times.values());
     },
   };
 }

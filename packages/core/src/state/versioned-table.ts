@@ -82,6 +82,14 @@ export class VersionedTable<V> {
     return this.#former.first({ from: prefix + startText(FIRST_TIME), below: prefix + startText(moment + 1), reverse: true })?.[1];
   }
 
+  /** When the version of a moment was replaced by the next one; undefined where it stands. */
+  endOf(key: string, moment: number): number | undefined {
+    const latest = this.#latest.get(key);
+    if (latest === undefined || latest.timestamp <= moment) return undefined;
+    const prefix = versionsOf(key);
+    return this.#former.first({ from: prefix + startText(moment + 1), below: prefix + startText(latest.timestamp) })?.[1].timestamp ?? latest.timestamp;
+  }
+
   /** Sets a key's value from a time on, up to the next version. True where that is the newest version. */
   put(key: string, value: V | null, timestamp: number): boolean {
     const latest = this.#latest.get(key);

@@ -3,7 +3,8 @@ import { timestampedCodec } from "../state/entry-codec.ts";
 import type { MemoryBackend } from "../state/memory-backend.ts";
 import { openSealed } from "../state/sealed.ts";
 import { versionCodec, VersionedTable } from "../state/versioned-table.ts";
-import type { TableNode, TopologyNode } from "../topology/index.ts";
+import { storedWindows } from "../task/windowing/index.ts";
+import type { TableNode, TopologyNode, WindowedAggregateNode } from "../topology/index.ts";
 
 /** An entry of a store. */
 export interface DriverStoreEntry {
@@ -11,6 +12,11 @@ export interface DriverStoreEntry {
   readonly value: unknown;
   /** Epoch milliseconds: of the record that set it, or the greatest of those that it sums up. */
   readonly timestamp: number;
+  /** Bounds of its window or session, in epoch milliseconds. */
+  readonly start?: number;
+  readonly end?: number;
+  /** Of a versioned store asked for a moment: when the next version began; absent where there is none. */
+  readonly validTo?: number;
 }
 
 /** A store as the last commit left it: what a query sees. */
@@ -19,6 +25,8 @@ export interface DriverStore {
   get(key: string, asOf?: number): DriverStoreEntry | undefined;
   /** All entries, or those of a range of keys, in the order of the keys' bytes; `to` is not part of it. */
   range(from?: string, to?: string): readonly DriverStoreEntry[];
+  /** Of a windowed store, a key's windows that start between two times, or its sessions that reach into them, by start; both times are included. Empty for others. */
+  windows(key: string, from?: number, to?: number): readonly DriverStoreEntry[];
 }
 
 const NUL = "\0";
@@ -32,7 +40,7 @@ export interface StoredPart {
   readonly streamTimes: Readonly<Record<string, number>>;
 }
 
-const KINDS: ReadonlySet<TopologyNode["kind"]> = new Set(["table", "table-filter", "table-map", "table-join", "table-aggregate", "keyed-aggregate", "global-table"]);
+const KINDS: ReadonlySet<TopologyNode["kind"]> = new Set(["table", "table-filter", "table-map", "table-join", "table-aggregate", "keyed-aggregate", "global-table", "cogroup"]);
 
 type Decode = (payload: Buffer) => { readonly value: unknown; readonly timestamp: number };
 
@@ -51,28 +59,48 @@ function keyStore(name: string, backend: MemoryBackend, decode: Decode): DriverS
       // A versioned store keeps deletions.
       return entry.value === null ? [] : [{ key: key.toString("utf8").slice(prefix.length), value: entry.value, timestamp: entry.timestamp }];
     });
-  return { range, get: (key) => range(key, `${key}${NUL}`).find((entry) => entry.key === key) };
+  return { range, windows: () => [], get: (key) => range(key, `${key}${NUL}`).find((entry) => entry.key === key) };
 }
 
 /** The same with its former versions. */
 function versionedStore({ name, serde }: TableNode, historyMs: number, { backend, streamTimes }: StoredPart, newest: DriverStore): DriverStore {
   const table = new VersionedTable<unknown>(backend, name, serde, { entriesMax: 1_000, scratch: new ByteWriter(256) });
   return {
-    range: (from, to) => newest.range(from, to),
+    ...newest,
     get(key, asOf) {
       if (asOf === undefined) return newest.get(key);
       const latest = table.latest(key);
-      // The newest version may be asked for beyond the history.
-      const found = latest !== undefined && latest.timestamp <= asOf ? latest : asOf < (streamTimes[name] ?? Number.NEGATIVE_INFINITY) - historyMs ? undefined : table.asOf(key, asOf);
-      return found && { key, value: found.value, timestamp: found.timestamp };
+      if (latest !== undefined && latest.timestamp <= asOf) return { key, ...latest };
+      const found = asOf < (streamTimes[name] ?? Number.NEGATIVE_INFINITY) - historyMs ? undefined : table.asOf(key, asOf);
+      const validTo = table.endOf(key, asOf);
+      return found && { key, value: found.value, timestamp: found.timestamp, ...(validTo === undefined ? {} : { validTo }) };
     },
   };
+}
+
+/** A store of windows. `get` gives the newest window of a key. */
+function windowStore(node: WindowedAggregateNode, { backend, streamTimes }: StoredPart): DriverStore {
+  const stored = storedWindows(node);
+  const streamTime = streamTimes[node.name] ?? Number.NEGATIVE_INFINITY;
+  const all = (): DriverStoreEntry[] =>
+    stored.prefixes
+      .flatMap((prefix) =>
+        backend
+          .entriesSync({ gte: Buffer.from(prefix), lt: Buffer.from(`${prefix.slice(0, -1)}${AFTER_NUL}`) })
+          .flatMap(([key, bytes]) => stored.windowsOf(prefix, key.toString("utf8").slice(prefix.length), openSealed(key, bytes, `store ${node.name}`))),
+      )
+      .filter((window) => stored.isKept(window, streamTime))
+      .sort((a, b) => Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)) || a.start - b.start || a.end - b.end);
+  const windows = (key: string, from = Number.NEGATIVE_INFINITY, to = Number.POSITIVE_INFINITY): DriverStoreEntry[] =>
+    all().filter((entry) => entry.key === key && (node.window.kind === "session" ? (entry.end ?? 0) : (entry.start ?? 0)) >= from && (entry.start ?? 0) <= to);
+  return { windows, range: (from = "", to) => all().filter(({ key }) => key >= from && (to === undefined || key < to)), get: (key) => windows(key).at(-1) };
 }
 
 /** The store of a step. Throws STORE_NOT_FOUND. */
 export function driverStore(name: string, parts: readonly StoredPart[]): DriverStore {
   for (const part of parts) {
     const node = part.nodes.find((other) => other.name === name);
+    if (node?.kind === "windowed-aggregate") return windowStore(node, part);
     const decode = node === undefined ? undefined : decoderOf(node);
     if (decode === undefined) continue;
     const newest = keyStore(name, part.backend, decode);

@@ -4,18 +4,13 @@
  * How windows are stored is written at the top of the files in task/windowing.
  */
 import { TopologyError } from "../../model/index.ts";
-import type { ValueCodec } from "../../state/codec.ts";
-import type { AnySerde, WindowedAggregateNode } from "../../topology/index.ts";
+import type { WindowedAggregateNode } from "../../topology/index.ts";
 import { advanceStreamTime, drop, type TaskContext } from "../context.ts";
 import { keyText } from "../key-text.ts";
 import type { AnyRecord, Link } from "../link.ts";
 import { compileRefuse, messageOf } from "../refuse.ts";
-import { openWindowing, type SessionFold, type WindowChange, type WindowResult } from "../windowing/index.ts";
+import { openWindowing, serdeCodec, type SessionFold, type WindowChange, type WindowResult } from "../windowing/index.ts";
 import { frozen } from "./keyed-aggregate.ts";
-
-function serdeCodec(serde: AnySerde): ValueCodec<unknown> {
-  return { encode: (writer, value) => serde.encode(writer, value), decode: (reader) => serde.decode(reader.bytes(reader.remaining)) };
-}
 
 /** The user's functions as a fold: totals are frozen, undefined is null, and without `init` the first value stands as it is. */
 function foldOf({ aggregation: { init, adds, merge } }: WindowedAggregateNode, input: number): SessionFold<unknown> {

@@ -19,12 +19,14 @@ import { type Fold, late, sizedCodec, storeOptions, type WindowChange, type Wind
 const ARCHIVE_SEGMENTS = 32;
 const SEGMENT_MS_MIN = 1_000;
 
-interface Session<A> {
+/** A session of a key. */
+export interface Session<A> {
   readonly start: number;
   readonly end: number;
   readonly total: A;
 }
-interface Sessions<A> {
+/** The sessions of a key that are not closed. */
+export interface Sessions<A> {
   dueEnd: number;
   dueStart: number;
   list: Session<A>[];
@@ -37,7 +39,8 @@ export interface SessionFold<A> extends Fold<A> {
   merge(total: A | null, other: A, key: string): A | null;
 }
 
-function listCodec<A>(totals: ValueCodec<A>): ValueCodec<Session<A>[]> {
+/** How sessions stand in an entry. */
+export function listCodec<A>(totals: ValueCodec<A>): ValueCodec<Session<A>[]> {
   const total = sizedCodec(totals);
   return {
     encode(writer, list) {
@@ -59,7 +62,8 @@ function listCodec<A>(totals: ValueCodec<A>): ValueCodec<Session<A>[]> {
   };
 }
 
-function sessionsCodec<A>(lists: ValueCodec<Session<A>[]>): ValueCodec<Sessions<A>> {
+/** How those that are not closed stand in an entry. */
+export function sessionsCodec<A>(lists: ValueCodec<Session<A>[]>): ValueCodec<Sessions<A>> {
   return {
     encode(writer, { dueEnd, dueStart, list }) {
       writer.f64(dueEnd);

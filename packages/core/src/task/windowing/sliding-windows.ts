@@ -18,16 +18,19 @@ import { late, sizedCodec, storeOptions, type WindowChange, type WindowInput, ty
 
 const SEGMENT_MS_MIN = 1_000;
 
-interface Slide<A> {
+/** A window of a key. */
+export interface Slide<A> {
   readonly start: number;
   readonly total: A;
   /** The time of its last record. */
   readonly timestamp: number;
 }
 
-type Chunk<A> = Slide<A>[];
+/** Windows of a key that start in one segment. */
+export type Chunk<A> = Slide<A>[];
 
-function chunkCodec<A>(totals: ValueCodec<A>): ValueCodec<Chunk<A>> {
+/** How they stand in an entry. */
+export function chunkCodec<A>(totals: ValueCodec<A>): ValueCodec<Chunk<A>> {
   const total = sizedCodec(totals);
   return {
     encode(writer, chunk) {
@@ -59,11 +62,11 @@ class SlideTable<A> {
   readonly #table: WindowTable<Chunk<A>>;
   readonly #segmentMs: number;
 
-  constructor(options: WindowingOptions<A, SlidingWindow>, keptMs: number) {
+  constructor(options: WindowingOptions<A, SlidingWindow>, kept: number) {
     const { context, name, window } = options;
     this.#segmentMs = Math.max(SEGMENT_MS_MIN, window.timeDifferenceMs + 1);
     this.#table = new WindowTable(context.backend, name, chunkCodec(options.codec), storeOptions(context));
-    const startBound = (): number => (context.streamTimes[name] ?? Number.NEGATIVE_INFINITY) - keptMs - this.#segmentMs + 1;
+    const startBound = (): number => (context.streamTimes[name] ?? Number.NEGATIVE_INFINITY) - kept - this.#segmentMs + 1;
     context.windows.push({ table: this.#table, startBound });
   }
 
@@ -177,9 +180,14 @@ function usual<A>(slides: SlideTable<A>, { key, timestamp }: WindowInput<A>, dif
   if (newest !== undefined && newest.timestamp > timestamp && found[0]?.start !== timestamp + 1) updates.copy(timestamp + 1, newest);
 }
 
+/** How long after its start a window is kept. */
+export function keptMs({ timeDifferenceMs, graceMs }: SlidingWindow, retentionMs: number | undefined): number {
+  return Math.max(3 * timeDifferenceMs + graceMs + 1, retentionMs ?? 0);
+}
+
 export function slidingWindows<A>(options: WindowingOptions<A, SlidingWindow>): Windowing<A> {
   const { timeDifferenceMs, graceMs } = options.window;
-  const slides = new SlideTable(options, Math.max(3 * timeDifferenceMs + graceMs + 1, options.retentionMs ?? 0));
+  const slides = new SlideTable(options, keptMs(options.window, options.retentionMs));
   const open = options.closes ? new OpenWindows(options as WindowingOptions<never>) : undefined;
 
   const apply = (key: string, { start, total, old, timestamp }: Update<A>): WindowChange<A> => {

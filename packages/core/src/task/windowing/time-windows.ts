@@ -5,6 +5,7 @@
  *
  * With closing results, the windows that are still open stand in an index besides (open-windows.ts).
  */
+import type { ValueCodec } from "../../state/codec.ts";
 import type { TimestampedValue } from "../../state/entry-codec.ts";
 import { WindowTable } from "../../state/window-table.ts";
 import type { HoppingWindow, TumblingWindow } from "../../topology/index.ts";
@@ -17,23 +18,28 @@ interface Update<A> {
   readonly total: A | null;
 }
 
+/** How a window's total stands in an entry. */
+export function timedCodec<A>(codec: ValueCodec<A>): ValueCodec<TimestampedValue<A>> {
+  return {
+    encode(writer, { value, timestamp }) {
+      writer.f64(timestamp);
+      codec.encode(writer, value);
+    },
+    decode: (reader) => ({ timestamp: reader.f64(), value: codec.decode(reader) }),
+  };
+}
+
+/** How long after its start a window is kept. */
+export function keptMs({ sizeMs, graceMs }: TumblingWindow | HoppingWindow, retentionMs: number | undefined): number {
+  return Math.max(sizeMs + graceMs, retentionMs ?? 0);
+}
+
 export function timeWindows<A>(options: WindowingOptions<A, TumblingWindow | HoppingWindow>): Windowing<A> {
   const { context, name, window, codec, closes } = options;
   const { sizeMs, graceMs } = window;
   const advanceMs = window.kind === "hopping" ? window.advanceMs : sizeMs;
-  const retentionMs = Math.max(sizeMs + graceMs, options.retentionMs ?? 0);
-  const table = new WindowTable<TimestampedValue<A>>(
-    context.backend,
-    name,
-    {
-      encode(writer, { value, timestamp }) {
-        writer.f64(timestamp);
-        codec.encode(writer, value);
-      },
-      decode: (reader) => ({ timestamp: reader.f64(), value: codec.decode(reader) }),
-    },
-    storeOptions(context),
-  );
+  const retentionMs = keptMs(window, options.retentionMs);
+  const table = new WindowTable<TimestampedValue<A>>(context.backend, name, timedCodec(codec), storeOptions(context));
   context.windows.push({ table: table, startBound: () => (context.streamTimes[name] ?? Number.NEGATIVE_INFINITY) - retentionMs + 1 });
   const open = closes ? new OpenWindows(options as WindowingOptions<never>) : undefined;
 

@@ -1,7 +1,7 @@
 /** What the kinds of windows have in common. */
 import { ByteReader, ByteWriter } from "../../model/index.ts";
 import type { ValueCodec } from "../../state/codec.ts";
-import type { Window } from "../../topology/index.ts";
+import type { AnySerde, Window } from "../../topology/index.ts";
 import type { TaskContext } from "../context.ts";
 
 /** How totals grow. Neither function changes what it gets. */
@@ -65,6 +65,11 @@ export function late<A>(): WindowResult<A> {
 /** Options of a store of the context. */
 export function storeOptions({ cacheEntriesMax, scratch }: TaskContext): { readonly entriesMax: number; readonly scratch: ByteWriter } {
   return { entriesMax: cacheEntriesMax, scratch };
+}
+
+/** A serde's values, each to the end of its bytes. */
+export function serdeCodec(serde: AnySerde): ValueCodec<unknown> {
+  return { encode: (writer, value) => serde.encode(writer, value), decode: (reader) => serde.decode(reader.bytes(reader.remaining)) };
 }
 
 /** Values with lengths, for several in one entry. */

@@ -1,0 +1,80 @@
+/** What a windowed step's store holds, for those who look into it from outside: how it is stored is written at the top of the files beside this one. */
+import { ByteReader } from "../../model/index.ts";
+import { keyBehindTime, timeOfKey } from "../../state/ordered-table.ts";
+import type { SessionWindow, SlidingWindow, Window, WindowedAggregateNode } from "../../topology/index.ts";
+import { listCodec, type Session, sessionsCodec } from "./session-windows.ts";
+import { chunkCodec, keptMs as slidingKeptMs } from "./sliding-windows.ts";
+import { keptMs, timedCodec } from "./time-windows.ts";
+import { serdeCodec } from "./windowing.ts";
+
+/** A window, or a session, with its total. */
+export interface StoredWindow {
+  readonly key: string;
+  readonly start: number;
+  readonly end: number;
+  readonly value: unknown;
+  /** The greatest time of its records; a session's end. */
+  readonly timestamp: number;
+}
+
+/** Where a step's windows stand, and how an entry is read. */
+export interface StoredWindows {
+  /** The prefixes of its entries. */
+  readonly prefixes: readonly string[];
+  /** The windows of an entry; `rest` is what stands in its key behind the prefix. */
+  windowsOf(prefix: string, rest: string, payload: Buffer): StoredWindow[];
+  /** Whether a window is within what the step keeps at a stream time: what is older may be deleted already, or not yet. */
+  isKept(window: StoredWindow, streamTime: number): boolean;
+}
+
+type NodeWith<W extends Window> = Omit<WindowedAggregateNode, "window"> & { readonly window: W };
+
+const NUL = "\0";
+/** Of entries that begin with a time as text, a NUL behind it. */
+const keyOf = (rest: string): string => keyBehindTime(rest).slice(1);
+
+function storedSessions({ name, serde, window, retentionMs = 0 }: NodeWith<SessionWindow>): StoredWindows {
+  const lists = listCodec(serdeCodec(serde));
+  const open = sessionsCodec(lists);
+  const openPrefix = `s${NUL}${name}${NUL}`;
+  const waitMs = window.gapMs + window.graceMs;
+  return {
+    prefixes: [openPrefix, `w${NUL}${name}${NUL}`],
+    windowsOf(prefix, rest, payload) {
+      const reader = new ByteReader(payload);
+      const sessions: readonly Session<unknown>[] = prefix === openPrefix ? open.decode(reader).list : lists.decode(reader);
+      const key = prefix === openPrefix ? rest : keyOf(rest);
+      return sessions.map(({ start, end, total }) => ({ key, start, end, value: total, timestamp: end }));
+    },
+    isKept: ({ end }, streamTime) => end >= streamTime - waitMs || end > streamTime - retentionMs,
+  };
+}
+
+function storedSlides({ name, serde, window, retentionMs }: NodeWith<SlidingWindow>): StoredWindows {
+  const chunks = chunkCodec(serdeCodec(serde));
+  const kept = slidingKeptMs(window, retentionMs);
+  return {
+    prefixes: [`w${NUL}${name}${NUL}`],
+    windowsOf: (_prefix, rest, payload) =>
+      chunks.decode(new ByteReader(payload)).map(({ start, total, timestamp }) => ({ key: keyOf(rest), start, end: start + window.timeDifferenceMs, value: total, timestamp })),
+    isKept: ({ start }, streamTime) => start > streamTime - kept,
+  };
+}
+
+/** The windows that a step's store holds. */
+export function storedWindows(node: WindowedAggregateNode): StoredWindows {
+  const { name, serde, window, retentionMs } = node;
+  if (window.kind === "session") return storedSessions({ ...node, window });
+  if (window.kind === "sliding") return storedSlides({ ...node, window });
+  const codec = timedCodec(serdeCodec(serde));
+  const kept = keptMs(window, retentionMs);
+  return {
+    prefixes: [`w${NUL}${name}${NUL}`],
+    windowsOf(_prefix, rest, payload) {
+      const { value, timestamp } = codec.decode(new ByteReader(payload));
+      const start = timeOfKey(rest);
+      return [{ key: keyOf(rest), start, end: start + window.sizeMs, value, timestamp }];
+    },
+    isKept: ({ start }, streamTime) => start > streamTime - kept,
+  };
+}
