@@ -9,6 +9,8 @@ import { CastFailure } from "./cast-failure.ts";
 import { compileDecoder } from "./decoder.ts";
 import { compileJsonEncoder } from "./json-encoder.ts";
 import type { RecordSchema } from "./record-schema.ts";
+import { standardSerde } from "./standard-serde.ts";
+import { isStandardSchema, type StandardSchema } from "./standard-schema.ts";
 
 /** Values of type T to bytes and back. */
 export interface Serde<T> {
@@ -184,11 +186,13 @@ function schemaJson<Out, In>(schema: RecordSchema<Out, In>): Serde<Out> {
   );
 }
 
-/** JSON: of a schema, checked both ways; without one of whatever type is named, unchecked. */
+/** JSON: of a schema or of a schema of zod, valibot, arktype, checked both ways; without one of whatever type is named, unchecked. */
 function json<T>(): Serde<T>;
 function json<Out, In>(schema: RecordSchema<Out, In>): Serde<Out>;
-function json(schema?: RecordSchema<unknown, unknown>): Serde<unknown> {
-  return schema === undefined ? anyJson<unknown>() : schemaJson(schema);
+function json<In, Out extends In>(schema: StandardSchema<In, Out>): Serde<Out>;
+function json(schema?: RecordSchema<unknown, unknown> | StandardSchema): Serde<unknown> {
+  if (schema === undefined) return anyJson<unknown>();
+  return isStandardSchema(schema) ? standardSerde(schema) : schemaJson(schema);
 }
 
 function binary<Out, In>(schema: RecordSchema<Out, In>): Serde<Out> {
@@ -221,7 +225,12 @@ function migrating<T>(to: Serde<T>, ...migrations: readonly SerdeMigration<T>[])
 
 /** The type of {@link serde}. */
 export interface Serdes {
-  /** JSON: of a schema, checked both ways; without one of whatever type is named, unchecked. */
+  /**
+   * JSON: of a schema, checked both ways; without one of whatever type is named, unchecked. A schema of another library (zod, valibot, arktype) must take back what it
+   * gives, which is held to it when a value is written: CAST_FAILED.
+   *
+   * @example serde.json(z.object({ id: z.string(), total: z.number() }))
+   */
   readonly json: typeof json;
   /** A schema's columns as RowBinary: the smallest and the fastest form, for stores. */
   readonly binary: typeof binary;

@@ -4,7 +4,7 @@ import { isLeft } from "fp-ts/lib/Either.js";
 import t from "tap";
 import * as v from "valibot";
 import { z } from "zod";
-import { c, type DeadLetter, defineTopology, describe, record, type StandardSchema, type Topology, validate } from "@iot-topology/core";
+import { ByteWriter, c, type DeadLetter, defineTopology, describe, record, type Serde, serde, type StandardSchema, type Topology, validate } from "@iot-topology/core";
 import { collect, testDriver } from "@iot-topology/core/testing";
 
 interface Order {
@@ -131,4 +131,41 @@ t.test("dedup and groups work on fields of a schema without columns, and describ
   t.match(driver.values("out"), [{ id: "a", n: 2 }]);
   const plan = validate(topology);
   t.match(isLeft(plan) ? "" : describe(plan.right), /cast-in: cast by a schema of arktype/);
+});
+
+t.test("a serde of a Standard Schema checks both ways, and writes nothing that it would not read back", (t) => {
+  const bytesOf = <T>(by: Serde<T>, value: T): Buffer => {
+    const writer = new ByteWriter(16);
+    by.encode(writer, value);
+    return Buffer.from(writer.buffer.subarray(0, writer.position));
+  };
+  const orders = serde.json(z.object({ id: z.string(), at: z.coerce.date(), note: z.string().default("none") }));
+  const order = { id: "a", at: new Date(5), note: "x" };
+  t.same(orders.decode(bytesOf(orders, order)), order);
+  t.same(orders.decode(Buffer.from('{"id":"a","at":5}')), { ...order, note: "none" });
+  t.throws(() => orders.decode(Buffer.from('{"at":5}')), { code: "CAST_FAILED", place: "serde json by zod, field id" });
+  t.throws(() => orders.decode(Buffer.from("{")), { code: "INVALID_JSON" });
+  t.throws(() => bytesOf(orders, { id: 7 } as never), { code: "CAST_FAILED", message: /would not be read back: id / });
+  const bigints = serde.json(z.bigint());
+  t.equal(bigints.decode(bytesOf(bigints, 2n ** 60n)), 2n ** 60n);
+  t.throws(() => bytesOf(bigints, 5n), { code: "CAST_FAILED" }, "5 would come back as a number");
+  t.throws(() => bytesOf(serde.json(v.any()), undefined), { code: "CAST_FAILED" });
+  t.throws(() => serde.json(v.objectAsync({ id: v.string() })), { code: "SCHEMA_INVALID" });
+  t.end();
+});
+
+t.test("a store keeps what a Standard Schema gives, over a crash", async (t) => {
+  const Total = type({ n: "number", "last?": "string" });
+  const driver = testDriver(
+    defineTopology("standard", (b) => {
+      const totals = b.source("in").decode(serde.string()).groupByKey().aggregate("totals", { value: serde.json(Total), init: () => ({ n: 0 }), add: (total, last) => ({ n: total.n + 1, last }) });
+      totals.toStream().sink(collect("totals"));
+    }),
+  );
+  driver.pipe("in", { key: "a", value: "x" }, { key: "a", value: "y" });
+  await driver.commit();
+  driver.crash();
+  driver.pipe("in", { key: "a", value: "z" });
+  await driver.commit();
+  t.same(driver.values("totals").at(-1), { n: 3, last: "z" });
 });

@@ -2,7 +2,7 @@ import { type } from "arktype";
 import { expect, test } from "tstyche";
 import * as v from "valibot";
 import { z } from "zod";
-import { c, defineTopology, record, type Stream, topic } from "@iot-topology/core";
+import { c, defineTopology, record, type Serde, serde, type Stream, topic } from "@iot-topology/core";
 
 const Zod = z.object({ id: z.string(), at: z.number(), seen: z.coerce.date(), tags: z.array(z.string()).default([]) });
 const Valibot = v.object({ id: v.string(), at: v.number(), note: v.optional(v.string(), "") });
@@ -18,6 +18,13 @@ test("a cast by a Standard Schema gives a stream of what the schema gives", () =
     t.source("rows").cast(Valibot).sink(topic("rows", Row));
     t.source("again").cast(Ark).repartition("by-id", { by: ["id"], schema: Row }).groupBy("id").count("n");
   });
+});
+
+test("a serde of a Standard Schema is of what the schema gives, which it must take back", () => {
+  expect(serde.json(Valibot)).type.toBe<Serde<{ id: string; at: number; note: string }>>();
+  expect(serde.json(Ark)).type.toBe<Serde<{ id: string; at: number; note?: string }>>();
+  expect(serde.json(z.object({ at: z.coerce.date() }))).type.toBe<Serde<{ at: Date }>>();
+  expect(serde.json).type.not.toBeCallableWith(z.object({ at: z.string().transform((text) => text.length) }));
 });
 
 test("misuse does not compile", () => {

@@ -2,6 +2,7 @@ import { type AnyColumn, exact, type RecordSchema } from "@iot-topology/core";
 import type { Field, MapField, Type } from "protobufjs";
 import protobuf from "protobufjs";
 import { exactNumber } from "../default-of.ts";
+import { compileProtoCheck } from "./proto-check.ts";
 import { fieldColumn, plainColumn } from "../plain-column.ts";
 import { type PlainMembers, plainMembers } from "../plain-members.ts";
 
@@ -18,7 +19,7 @@ interface LongLike {
 }
 
 /** A 64-bit integer: a number where it is safe, else a bigint. */
-function longOf(value: unknown): number | bigint {
+export function longOf(value: unknown): number | bigint {
   if (typeof value === "number") return value;
   const { low, high, unsigned } = value as LongLike;
   const number = (unsigned ? high >>> 0 : high) * TWO_32 + (low >>> 0);
@@ -99,7 +100,7 @@ function fieldRead(field: Field, outer: AnyColumn | undefined, depth: number): P
 }
 
 /** Whether a field of a message is there: one that keeps no presence always is, with its default. The library says that of messages too, which have no default. */
-function isPresent(message: object, field: Field): boolean {
+export function isPresent(message: object, field: Field): boolean {
   const isMessage = field.resolvedType instanceof protobuf.Type && !field.repeated && !field.map;
   return (!field.hasPresence && !isMessage) || Object.hasOwn(message, field.name);
 }
@@ -132,7 +133,9 @@ export function compileProtoReader(type: Type, schema: RecordSchema<unknown, unk
     if (column === undefined && !hasRest) return [];
     return [{ field, name: column?.from ?? field.name, read: fieldRead(field, column?.column, 1) }];
   });
+  const check = compileProtoCheck(type);
   return (bytes) => {
+    check(bytes);
     const message = type.decode(bytes) as unknown as Record<string, unknown>;
     const out = plainMembers();
     for (const { field, name, read } of fields) if (isPresent(message, field)) out[name] = read(message[field.name]);
