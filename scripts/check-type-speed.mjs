@@ -16,9 +16,11 @@ const families = [
   (n) => `const { big: s${n} } = s${n - 1}.branch({ big: ({ value }) => value > ${n} });`,
   (n) => `s${n - 1}.groupBy("id", "seq").windowed(tumbling(hours(${n}), { grace: hours(1) })).aggregate("hourly-${n}", { n: count(), total: sum("value") }).sink(collect("hourly-${n}")); const s${n} = s${n - 1};`,
   (n) => `const t${n} = s${n - 1}.groupByKey().aggregate("total-${n}", { value: serde.json<{ id: string; seq: number; value: number }>(), init: () => ({ id: "", seq: 0, value: 0 }), add: (total, { id, seq, value }) => ({ id, seq, value: total.value + value }) }); const s${n} = t${n}.filter(({ value }) => value > ${n}).mapValues((value) => ({ ...value, d${n}: 1 })).toStream().flatMap((value) => (value === null ? [] : [value]));`,
+  (n) => `const m${n} = s${n - 1}.map(({ id, seq, value }) => ({ id, seq, value })); const s${n} = m${n}.join(m${n}, (left, right) => ({ ...left, e${n}: right.value }), { name: "join-${n}", within: joinWindow({ before: 0, after: hours(1), grace: 0 }), left: serde.json<{ id: string; seq: number; value: number }>(), right: serde.json<{ id: string; seq: number; value: number }>() });`,
+  (n) => `s${n - 1}.groupByKey().windowed(session(hours(1), { grace: 0 }), { emit: "close" }).count("visits-${n}").toStream().sink(collect("visits-${n}")); const s${n} = s${n - 1};`,
 ];
 const lines = [
-  'import { c, count, defineTopology, hours, record, serde, sum, tumbling } from "@iot-topology/core";',
+  'import { c, count, defineTopology, hours, joinWindow, record, serde, session, sum, tumbling } from "@iot-topology/core";',
   'import { collect } from "@iot-topology/core/testing";',
   'const Reading = record("Reading", { id: c.string(), seq: c.int32(), value: c.float64() });',
   'export default defineTopology("big", (b) => {',

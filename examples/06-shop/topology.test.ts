@@ -18,3 +18,11 @@ void t.test("an order meets its payment once, an order that nobody pays leaves w
   const sums = new Map(driver.rows("paid-a-country").map(({ key, value }) => [key, value]));
   t.same(sums, new Map([["nl", 0], ["at", 10]]));
 });
+
+void t.test("a visit is one session, and leaves when half an hour has passed without an order", async (t) => {
+  const driver = testDriver(topology);
+  const order = (customer: string, minute: number) => ({ key: `${customer}${minute}`, value: { customer, amount: minute }, timestamp: at + minutes(minute) });
+  driver.pipe("orders", order("ada", 0), order("ada", 20), order("ada", 45), order("bob", 50), order("ada", 90));
+  await driver.commit();
+  t.same(driver.values("visits"), [{ key: "ada", window_start: at, window_end: at + minutes(45), value: 65 }, { key: "bob", window_start: at + minutes(50), window_end: at + minutes(50), value: 50 }]);
+});

@@ -1,4 +1,4 @@
-import { defineTopology, joinWindow, minutes, serde, type Stream, topic, type Topology } from "@iot-topology/core";
+import { defineTopology, joinWindow, minutes, serde, session, type Stream, topic, type Topology } from "@iot-topology/core";
 
 interface Order {
   readonly customer: string;
@@ -12,7 +12,7 @@ interface Customer {
 }
 
 const some = <V>(value: V | null): V[] => (value === null ? [] : [value]);
-/** Orders (by order id) with their payments, or without one after ten minutes; paid sums a country as customers move; visits a customer as sessions. */
+/** Orders (by order id) with their payments, or without one after ten minutes; what was paid in each country, as customers move; visits as sessions. */
 const topology: Topology = defineTopology("shop", (t) => {
   const orders: Stream<Order> = t.source("orders").decode(serde.json<Order>()).flatMap(some);
   const payments = t.source("payments").decode(serde.json<Payment>()).flatMap(some);
@@ -33,5 +33,13 @@ const topology: Topology = defineTopology("shop", (t) => {
     .aggregate("paid-a-country", { value: serde.float64(), init: () => 0, add: (sum, paid) => sum + paid, subtract: (sum, paid) => sum - paid })
     .toStream()
     .sink(topic("paid-a-country", serde.float64()));
+
+  // A customer's visit ends after half an hour without an order; its one result leaves then.
+  orders
+    .groupBy(({ customer }) => customer)
+    .windowed(session(minutes(30), { grace: 0 }), { emit: "close" })
+    .aggregate("visits", { value: serde.float64(), init: () => 0, add: (sum, { amount }) => sum + amount, merge: (one, other) => one + other })
+    .toStream()
+    .sink(topic("visits", serde.json()));
 });
 export default topology;
