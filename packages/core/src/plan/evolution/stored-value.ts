@@ -25,7 +25,7 @@ function afterGroup(payload: Buffer): number {
 /** Entries that are the value alone. */
 const PLAIN = /^process, (key-value|ordered|window|session)$/;
 /** Entries that begin with a time: the row's, or that at which it ends. */
-const TIMED = /^(table|table-filter|table-map|table-join|(keyed-aggregate|table-aggregate), \w+|process, (key-value|ordered), with a ttl)(, with a ttl)?$/;
+const TIMED = /^(table|global-table|table-filter|table-map|table-join|(keyed-aggregate|table-aggregate), \w+|process, (key-value|ordered), with a ttl)(, with a ttl)?$/;
 
 /** How to get at the values of a store; undefined where its entries hold something else, so that its values cannot be made over one by one. */
 export function storedValues({ kind, settings }: StoreShape): StoredValues | undefined {
