@@ -1,7 +1,7 @@
 // A topology of 200 steps must be type-checked in under 5 s: writes one, of steps of every family, and times the compiler over it.
-import { spawnSync } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import ts from "typescript";
 import { root } from "./sources.mjs";
 
 const STEPS = 200;
@@ -32,15 +32,18 @@ const lines = [
 rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
 writeFileSync(join(folder, "topology.ts"), lines.join("\n"));
-const config = { extends: join(root, "tsconfig.base.json"), compilerOptions: { noEmit: true, isolatedDeclarations: false, noUnusedLocals: false, typeRoots: [join(root, "node_modules", "@types")] }, include: [join(folder, "topology.ts"), join(root, "types")] };
-writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
-const startedAt = process.hrtime.bigint();
-const { status, stdout } = spawnSync(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", folder, "--extendedDiagnostics"], { cwd: root, encoding: "utf8" });
-const wallS = Number(process.hrtime.bigint() - startedAt) / 1e9;
-const figure = (name) => Number(new RegExp(`${name}:\\s+([0-9.]+)`).exec(stdout)?.[1] ?? Number.NaN);
-const errors = stdout.split("\n").filter((line) => line.includes("error TS"));
-process.stdout.write(`${errors.join("\n")}\n${STEPS} steps: checked in ${figure("Check time")} s, whole compiler ${wallS.toFixed(1)} s, ${figure("Instantiations")} instantiations\n`);
-if (status !== 0 || !(figure("Check time") < SECONDS_MAX)) {
+const { config } = ts.readConfigFile(join(root, "tsconfig.base.json"), ts.sys.readFile);
+const given = { ...config.compilerOptions, noEmit: true, isolatedDeclarations: false, noUnusedLocals: false, typeRoots: [join(root, "node_modules", "@types")] };
+const { options } = ts.convertCompilerOptionsFromJson(given, root);
+// CPU time, so that whatever else the machine does is not counted; it holds the compiler's start and the reading of all files too.
+const startedAt = process.cpuUsage();
+const program = ts.createProgram([join(folder, "topology.ts"), join(root, "types", "node-buffer.d.ts")].filter((file) => ts.sys.fileExists(file)), options);
+const errors = ts.getPreEmitDiagnostics(program, program.getSourceFile(join(folder, "topology.ts")));
+const { user, system } = process.cpuUsage(startedAt);
+const seconds = (user + system) / 1e6;
+process.stdout.write(ts.formatDiagnostics(errors, { getCurrentDirectory: () => root, getCanonicalFileName: (name) => name, getNewLine: () => "\n" }));
+process.stdout.write(`${STEPS} steps: type-checked in ${seconds.toFixed(1)} s of CPU\n`);
+if (errors.length > 0 || seconds >= SECONDS_MAX) {
   process.stderr.write(`a topology of ${STEPS} steps must be type-checked in under ${SECONDS_MAX} s\n`);
   process.exitCode = 1;
 }

@@ -1,4 +1,3 @@
-import { isLeft } from "fp-ts/lib/Either.js";
 import t from "tap";
 import { c, changesSince, defineTopology, hours, lockOf, max, type Plan, record, type SinkSpec, type TopologyLock, validate } from "@iot-topology/core";
 import { clickhouse } from "@iot-topology/connectors/clickhouse";
@@ -8,7 +7,7 @@ const Reading = record("Reading", fields);
 
 function planned(sink: SinkSpec<never>): Plan {
   const plan = validate(defineTopology("x", (b) => b.source("in").cast(Reading).sink(sink as SinkSpec<unknown>)));
-  if (isLeft(plan)) throw new Error(JSON.stringify(plan.left));
+  if (plan._tag === "Left") throw new Error(JSON.stringify(plan.left));
   return plan.right;
 }
 

@@ -1,4 +1,3 @@
-import { isLeft } from "fp-ts/lib/Either.js";
 import t from "tap";
 import { c, count, defineTopology, hours, max, record, sum, type TopologyBuilder, tumbling, validate, warningsOf } from "@iot-topology/core";
 import { clickhouse } from "@iot-topology/connectors/clickhouse";
@@ -8,7 +7,7 @@ const Hour = record("Hour", { device: c.string(), window_start: c.dateTime64(3, 
 
 function rules(build: (b: TopologyBuilder) => void): readonly string[] {
   const plan = validate(defineTopology("x", { accepts: { seen: ["STATE_UNBOUNDED"] } }, build));
-  if (isLeft(plan)) throw new Error(JSON.stringify(plan.left));
+  if (plan._tag === "Left") throw new Error(JSON.stringify(plan.left));
   return warningsOf(plan.right).map(({ rule, step }) => `${rule} at ${step}`);
 }
 
@@ -58,6 +57,6 @@ t.test("a partition for each value is too fine, and one outside the sorting key 
   t.same(rules((b) => readings(b).sink(clickhouse.history("r", Reading, { orderBy: key, partitionBy: "at" }))), ["PARTITION_TOO_FINE at clickhouse:r"]);
   t.same(rules((b) => readings(b).sink(clickhouse.history("r", Reading, { orderBy: key, partitionBy: "toYYYYMM(at)" }))), []);
   const outside = validate(defineTopology("x", (b) => readings(b).sink(clickhouse.history("r", Reading, { orderBy: key, partitionBy: "metric" }))));
-  t.match(isLeft(outside) ? outside.left : [], [{ rule: "SINK_INVALID", message: /metric is not part of orderBy/ }]);
+  t.match(outside._tag === "Left" ? outside.left : [], [{ rule: "SINK_INVALID", message: /metric is not part of orderBy/ }]);
   t.end();
 });

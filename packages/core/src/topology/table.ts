@@ -163,7 +163,7 @@ export class Table<V> {
    * Joins each row with the row of another table that it names by its key. An update of the other table makes a change for every row that names it, in the order of their keys.
    * Both tables must be in one task: their topics have one partition.
    *
-   * @example orders.joinByForeignKey(customers, (order, customer) => ({ ...order, name: customer.name }), { name: "orders-by-customer", foreignKey: (order) => order.customerId })
+   * @example accounts.joinByForeignKey(users, (account, user) => ({ ...account, name: user.name }), { name: "accounts-by-user", foreignKey: ({ owner }) => owner })
    */
   joinByForeignKey<W, R>(other: Table<W>, joiner: (left: V, right: W, key: string) => R | null, options: ForeignKeyJoinOptions<V, R>): Table<R> {
     return this.#joinByForeignKey("inner", this.#beside(other), joiner, options);
