@@ -34,7 +34,7 @@ export class AsyncCalls {
 
   /** Gives the task what has come back, and makes the calls that may be made; tells how many results left the task's steps. */
   step(): number {
-    if (this.#task.asyncSteps.length === 0 || this.#stop.signal.aborted) return 0;
+    if (this.#task.asyncSteps.length === 0 || this.#stop.signal.aborted || !this.#task.isReady) return 0;
     let count = 0;
     for (const { call, outcome } of this.#settled.splice(0)) {
       failpoint("call.before-settle");

@@ -17,6 +17,7 @@ import { taskError } from "./task-error.ts";
 import { TaskFleet, type TaskRole } from "./task-fleet.ts";
 import { TransactionWatch } from "./transaction-watch.ts";
 import { StoreQueries, type StoreInfo, type StoreLocation } from "./queries.ts";
+import type { StoreAccess } from "./store-view.ts";
 import type { StoreKey, WindowRange } from "../task/store-query.ts";
 import { Worker } from "./worker.ts";
 
@@ -305,6 +306,9 @@ export class ClusterInstance implements Instance {
   }
   query(store: string, key: StoreKey, range?: Partial<WindowRange>): readonly Readonly<Record<string, unknown>>[] {
     return this.#queries.ask(store, key, range);
+  }
+  get store(): StoreAccess {
+    return this.#queries.store;
   }
 
   status(): InstanceStatus {

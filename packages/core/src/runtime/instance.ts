@@ -15,6 +15,7 @@ import type { InstanceOptions, ResolvedOptions } from "./options.ts";
 import { instanceStatusOf } from "./status-of.ts";
 import type { InstanceState, InstanceStatus } from "./status.ts";
 import { StoreQueries, type StoreInfo, type StoreLocation } from "./queries.ts";
+import type { StoreAccess } from "./store-view.ts";
 import type { StoreKey, WindowRange } from "../task/store-query.ts";
 import { ThreadedInstance } from "./thread/threaded-instance.ts";
 import { Worker } from "./worker.ts";
@@ -76,6 +77,8 @@ export interface Instance {
    * @example instance.query("windows-1h", { device_id: "d1", metric: "temperature" }, { from: Date.now() - 86_400_000 });
    */
   query(store: string, key: StoreKey, range?: Partial<WindowRange>): readonly Readonly<Record<string, unknown>>[];
+  /** Interactive queries by the records' keys, typed: see {@link StoreAccess}. */
+  readonly store: StoreAccess;
 }
 
 async function partitionsOf(plan: Plan, part: SubTopology, parts: ReadonlyMap<string, number>, options: ResolvedOptions): Promise<number> {
@@ -216,6 +219,9 @@ class RunningInstance implements Instance {
   }
   query(store: string, key: StoreKey, range?: Partial<WindowRange>): readonly Readonly<Record<string, unknown>>[] {
     return this.#queries.ask(store, key, range);
+  }
+  get store(): StoreAccess {
+    return this.#queries.store;
   }
 
   status(): InstanceStatus {

@@ -3,19 +3,25 @@ import { partitionOfStep } from "../plan/placement.ts";
 import type { Plan, SubTopology } from "../plan/index.ts";
 import { Issues } from "../schema/cast-failure.ts";
 import { compileColumnCast } from "../schema/column-cast.ts";
+import type { StoredRow } from "../task/readers/reader.ts";
 import { type StoreKey, storeQueries, type StoreQuery, type WindowRange } from "../task/store-query.ts";
 import type { OpenedTask } from "./open-task.ts";
+import type { StoreAccess } from "./store-view.ts";
+import { StoreViews } from "./store-views.ts";
+import type { ReadRequest, TaskReads } from "./task-reads.ts";
 
 const WINDOWS_DEFAULT = 100;
 
 /** A store of a topology that can be asked. */
 export interface StoreInfo {
   readonly name: string;
-  readonly kind: "group" | "window" | "dedup";
-  /** The fields of its keys. */
+  readonly kind: "group" | "window" | "dedup" | "key-value" | "ordered" | "versioned" | "session";
+  /** The fields of its keys; `key` alone where it is asked by the records' keys. */
   readonly keyFields: readonly string[];
-  /** Length of its windows in milliseconds; null where it has none. */
+  /** Length of its windows in milliseconds; null where it has none, or several. */
   readonly windowMs: number | null;
+  /** By fields of the value: `instance.query`. By the records' keys: `instance.store`. */
+  readonly askedBy: "fields" | "key";
 }
 
 /** Where a key of a store is, or may be. */
@@ -33,6 +39,8 @@ export interface QueryPlace {
   /** Partitions by the sub-topology's name. */
   readonly partitionCounts: ReadonlyMap<string, number>;
   readonly task: (id: string) => OpenedTask | undefined;
+  /** How a task's stores are read, where that is not in this thread. */
+  readonly reads?: (id: string) => TaskReads | undefined;
   /** Undefined where nothing is known of the task's owner. */
   readonly owner: (id: string) => string | null | undefined;
 }
@@ -46,20 +54,24 @@ interface KnownStore {
 export class StoreQueries {
   readonly #place: QueryPlace;
   readonly #stores: ReadonlyMap<string, KnownStore>;
+  readonly #views: StoreViews;
 
   constructor(place: QueryPlace) {
     this.#place = place;
+    this.#views = new StoreViews(place);
     this.#stores = new Map(place.plan.subTopologies.flatMap((part) => storeQueries(part.nodes).map((query) => [query.name, { query, part }] as const)));
   }
 
   list(): StoreInfo[] {
-    return [...this.#stores.values()].map(({ query: { name, kind, keyFields, windowMs } }) => ({ name, kind, keyFields, windowMs: windowMs ?? null }));
+    const byFields = [...this.#stores.values()].map(({ query: { name, kind, keyFields, windowMs } }) => ({ name, kind, keyFields, windowMs: windowMs ?? null, askedBy: "fields" as const }));
+    return [...byFields, ...this.#views.list()];
   }
 
   #store(name: string): KnownStore {
     const store = this.#stores.get(name);
     if (store !== undefined) return store;
     const names = [...this.#stores.keys()];
+    if (this.#views.has(name)) throw new TopologyError("STORE_NOT_FOUND", `store "${name}" is asked by the records' keys, not by fields`, { place: name, cure: "ask it with instance.store" });
     throw new TopologyError("STORE_NOT_FOUND", `there is no store "${name}" that can be asked`, { place: name, cure: names.length === 0 ? "this topology has none" : `ask one of ${names.join(", ")}` });
   }
 
@@ -86,6 +98,7 @@ export class StoreQueries {
 
   /** The task that holds a key; all that may hold it, where the topology does not say by what its topic is keyed. */
   locate(name: string, key: StoreKey): StoreLocation[] {
+    if (this.#views.has(name)) return this.#views.locate(name, key);
     const store = this.#store(name);
     return this.#tasks(store, this.#cast(store, key)).map((task) => {
       const isLocal = this.#place.task(task) !== undefined;
@@ -120,4 +133,12 @@ export class StoreQueries {
     const to = range?.to ?? Math.floor(streamTime / sizeMs) * sizeMs + sizeMs;
     return { from: range?.from ?? to - WINDOWS_DEFAULT * sizeMs, to };
   }
+
+  /** Answers the reads of another thread. Throws STORE_ELSEWHERE where the task is not open here. */
+  read(task: string, request: ReadRequest): AsyncGenerator<StoredRow, void> {
+    return this.#views.read(task, request);
+  }
+
+  /** A store that is asked by the records' keys. Throws STORE_NOT_FOUND. */
+  readonly store: StoreAccess = ((target: Parameters<StoreViews["view"]>[0]) => this.#views.view(target)) as StoreAccess;
 }

@@ -131,11 +131,16 @@ export class Task {
     this.#state = state;
   }
 
+  /** Whether global tables are read to the ends that were last seen: before that, nothing that may ask them goes on. */
+  get isReady(): boolean {
+    return this.#globals.length === 0 || this.#globals.every(({ head, fetchOffset, endOffset }) => head === undefined && fetchOffset >= endOffset);
+  }
+
   /** Inputs of global tables first, up to the ends that were last seen. */
   #choose(): TaskInput | undefined {
     if (this.#isAlone) return this.inputs[0];
     if (this.#globals.length === 0) return earliest(this.#streams);
-    if (!this.#globals.every(({ head, fetchOffset, endOffset }) => head === undefined && fetchOffset >= endOffset)) return earliest(this.#globals);
+    if (!this.isReady) return earliest(this.#globals);
     return earliest(this.#streams);
   }
 
@@ -183,7 +188,7 @@ export class Task {
 
   /** When a punctuator is due by the wall clock; infinite where none waits for it. */
   get punctuationDue(): number {
-    return this.#context.timers.due;
+    return this.isReady ? this.#context.timers.due : Number.POSITIVE_INFINITY;
   }
 
   /**
@@ -193,23 +198,18 @@ export class Task {
   punctuate(nowMs: number): number {
     invariant(this.#state === "running", `task ${this.id} looks at the clock only while running, not ${this.#state}`);
     const { timers } = this.#context;
-    if (timers.isIdle) {
-      timers.wallClock = nowMs;
-      return 0;
-    }
-    if (timers.due > nowMs && timers.wallClock <= nowMs) {
-      timers.wallClock = nowMs;
-      return 0;
-    }
+    const isSetBack = nowMs < timers.wallClock;
+    timers.wallClock = nowMs;
+    if (timers.isIdle || !this.isReady || (timers.due > nowMs && !isSetBack)) return 0;
     enter(this.#context, this.#injectedOrigin(nowMs));
     const count = timers.look(nowMs);
     this.#uncommitted += count;
     return count;
   }
 
-  /** What comes of no record stands at the place of the last record of the first input. */
+  /** What comes of no record stands at the place of the last record of the first stream. */
   #injectedOrigin(timestamp: number): InjectedOrigin {
-    const { topic, partition, position } = this.inputs[0] as TaskInput;
+    const { topic, partition, position } = (this.#streams[0] ?? this.inputs[0]) as TaskInput;
     return { topic, partition, offset: Math.max(0, position - 1), timestamp, key: null, value: null, headers: [], injected: true, path: undefined };
   }
 

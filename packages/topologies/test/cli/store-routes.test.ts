@@ -26,7 +26,10 @@ function stores(elsewhere: () => string): Stores {
     if (store !== "windows") throw new TopologyError("STORE_NOT_FOUND", `there is no store ${JSON.stringify(store)}`, { cure: "ask windows" });
   };
   return {
-    stores: () => [{ name: "windows", kind: "window", keyFields: ["device", "metric"], windowMs: 60_000 }],
+    stores: () => [{ name: "windows", kind: "window", keyFields: ["device", "metric"], windowMs: 60_000, askedBy: "fields" }],
+    store: () => {
+      throw new Error("there is no store that is asked by key");
+    },
     locate(store, { device }) {
       known(store);
       if (device === "d4") return [{ task: "x_0", isLocal: true, url: null }, { task: "x_1", isLocal: false, url: elsewhere() }];
@@ -57,6 +60,45 @@ t.test("a store is asked by its key's fields, and 64-bit numbers stay exact", as
   t.match(await get("/stores/windows/keys/d2,x?hops=2"), { status: 503, location: null }, "two that take each other for the owner do not pass it on for ever");
   t.match(await get("/stores/windows/keys/d3,x"), { status: 503, retryAfter: "1", body: { error: { code: "STORE_ELSEWHERE" } } }, "while a task moves nobody has it");
   t.match(await get("/stores/windows/keys/d4,x"), { status: 503, body: { locations: [{ task: "x_0" }, { task: "x_1" }] } }, "one answer cannot stand for several tasks");
+});
+
+t.test("a store that is asked by key answers rows, windows, versions and ranges", async (t) => {
+  const asked: unknown[] = [];
+  const info = (name: string, kind: "key-value" | "session" | "versioned") => ({ name, kind, keyFields: ["key"], windowMs: null, askedBy: "key" as const });
+  async function* many(...all: readonly unknown[]): AsyncGenerator<{ readonly key: string; readonly value: unknown }, void> {
+    asked.push(all);
+    for (let n = 0; n < 300; n++) yield await Promise.resolve({ key: `k${n}`, value: n });
+  }
+  const { url } = await serve(t, {
+    stores: () => ({
+      ...stores(() => ""),
+      stores: () => [info("table", "key-value"), info("visits", "session"), info("prices", "versioned")],
+      locate: () => [{ task: "x_0", isLocal: false, url: null }],
+      store: (name) => {
+        if (name === "other") throw new TopologyError("STORE_NOT_FOUND", "no store");
+        return {
+          row: (key, asOf) => (key === "away" ? Promise.reject(new TopologyError("STORE_ELSEWHERE", "not here", { retriable: true })) : Promise.resolve(key === "none" ? undefined : { key, value: 5n, timestamp: asOf ?? 1 })),
+          rows: many,
+          windows: many,
+        };
+      },
+    }),
+  });
+  const get = async (path: string) => {
+    const response = await fetch(`${url}/stores/${path}`);
+    return { status: response.status, body: (await response.json()) as { rows: unknown[] } };
+  };
+  t.match(await get("table/keys/a%2Cb"), { status: 200, body: { key: { key: "a,b" }, rows: [{ key: "a,b", value: "5", timestamp: 1 }] } });
+  t.match(await get("table/keys/-?key=c"), { status: 200, body: { rows: [{ key: "c" }] } });
+  t.same((await get("table/keys/none")).body.rows, []);
+  t.match(await get("prices/keys/a?asOf=1970-01-01T00:00:07Z"), { body: { rows: [{ timestamp: 7_000 }] } });
+  t.match(await get("table/keys/away"), { status: 503, body: { error: { code: "STORE_ELSEWHERE" } } });
+  t.equal((await get("visits/keys/a?from=5&to=9")).body.rows.length, 100);
+  t.equal((await get("table/range?from=a&below=b&reverse=true&limit=7")).body.rows.length, 7);
+  t.equal((await get("table/range?prefix=a")).body.rows.length, 100);
+  t.same(asked, [["a", 5, 9], [{ from: "a", below: "b", reverse: true, limit: 7 }], [{ from: "a", below: "a\u{10ffff}", reverse: false, limit: 100 }]]);
+  t.match(await get("table/range?limit=0"), { status: 400, body: { error: { code: "USAGE", message: /1 to 10000/ } } });
+  t.match(await get("other/range"), { status: 404 });
 });
 
 t.test("a redirect leads to the instance that answers", async (t) => {

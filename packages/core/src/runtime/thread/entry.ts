@@ -13,6 +13,7 @@ import type { InstanceOptions, ResolvedOptions } from "../options.ts";
 import { StoreQueries } from "../queries.ts";
 import { shapeOf } from "../shape.ts";
 import { counterStatusOf, taskStatusOf } from "../status-of.ts";
+import { OpenReads, type ReadPage } from "../task-reads.ts";
 import { Worker } from "../worker.ts";
 import { errorOf, errorParts, type LogCall, type PartStatus, type ThreadPlace, type ThreadQuery, type ThreadReport, type ThreadRequest, type ThreadRows } from "./message.ts";
 import type { ThreadModule, ThreadTopology } from "./options.ts";
@@ -51,6 +52,8 @@ class TaskThread {
   #plan: Plan | undefined;
   #options: ResolvedOptions | undefined;
   #worker: Worker | undefined;
+  #queries: StoreQueries | undefined;
+  readonly #reads = new OpenReads();
   #appended: () => void = () => {};
   #nextCall = 1;
   #timer: NodeJS.Timeout | undefined;
@@ -139,6 +142,12 @@ class TaskThread {
       case "drain":
         await this.#worker?.drained();
         return this.#report({ kind: "drained", id: request.id, status: this.#status() });
+      case "read":
+        return this.#answerRead(request.id, () => this.#reads.begin(request.id, this.#stores().read(request.task, request.request)));
+      case "read-next":
+        return this.#answerRead(request.id, () => this.#reads.next(request.id));
+      case "read-end":
+        return this.#reads.end(request.id);
       case "acknowledged":
         return this.#acknowledged(request.batch);
       case "answer":
@@ -151,6 +160,19 @@ class TaskThread {
       case "close":
         return this.close();
     }
+  }
+
+  async #answerRead(id: number, read: () => Promise<ReadPage>): Promise<void> {
+    try {
+      this.#report({ kind: "page", id, page: await read() });
+    } catch (cause) {
+      this.#report({ kind: "read-refused", id, error: errorParts(cause) });
+    }
+  }
+
+  #stores(): StoreQueries {
+    invariant(this.#queries !== undefined, "a thread is asked after it has opened");
+    return this.#queries;
   }
 
   #waiting(id: number): Waiting | undefined {
@@ -189,6 +211,7 @@ class TaskThread {
     clearInterval(this.#timer);
     await this.#worker?.stop();
     await Promise.allSettled(this.#acknowledging);
+    await this.#reads.close();
     for (const { task } of this.#tasks) if (task.state === "running" || task.state === "failed") task.enter("closing");
     for (const { backend } of this.#states) await backend.close();
     for (const { task } of this.#tasks) if (task.state === "closing") task.enter("closed");
@@ -205,6 +228,7 @@ class TaskThread {
     const { places, queries, answered } = this.#data;
     const partitionCounts = new Map(places.map(({ part, partitionCount }) => [part, partitionCount]));
     const stores = new StoreQueries({ plan, partitionCounts, task: (id) => this.#tasks.find(({ task }) => task.id === id), owner: () => undefined });
+    this.#queries = stores;
     queries.on("message", ({ id, store, key, range, tasks }: ThreadQuery) => {
       let rows: ThreadRows;
       try {

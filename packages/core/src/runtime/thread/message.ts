@@ -2,6 +2,7 @@
 import { type ErrorCode, TopologyError } from "../../model/index.ts";
 import type { OutboxEntry } from "../../commit/outbox.ts";
 import type { StoreKey, WindowRange } from "../../task/store-query.ts";
+import type { ReadPage, ReadRequest } from "../task-reads.ts";
 import type { CounterStatus, TaskStatus } from "../status.ts";
 
 /** Which task a thread has. */
@@ -34,6 +35,8 @@ export type LogCall = "partitionCount" | "offsets" | "fetch" | "fetchFrames";
 export type ThreadRequest =
   | { readonly kind: "begin" | "run" | "wake" | "finish" | "close" }
   | { readonly kind: "drain"; readonly id: number }
+  | { readonly kind: "read"; readonly id: number; readonly task: string; readonly request: ReadRequest }
+  | { readonly kind: "read-next" | "read-end"; readonly id: number }
   | { readonly kind: "acknowledged"; readonly batch: number }
   | { readonly kind: "answer"; readonly id: number; readonly value: unknown }
   | { readonly kind: "refusal"; readonly id: number; readonly error: ErrorParts };
@@ -45,6 +48,8 @@ export type ThreadReport =
   | { readonly kind: "drained"; readonly id: number; readonly status: PartStatus }
   | { readonly kind: "call"; readonly id: number; readonly call: LogCall; readonly values: readonly unknown[] }
   | { readonly kind: "batch"; readonly batch: number; readonly entry: OutboxEntry; readonly uncertain: boolean }
+  | { readonly kind: "page"; readonly id: number; readonly page: ReadPage }
+  | { readonly kind: "read-refused"; readonly id: number; readonly error: ErrorParts }
   | { readonly kind: "failed"; readonly error: ErrorParts }
   | { readonly kind: "logged"; readonly level: "debug" | "info" | "warn" | "error"; readonly fields: object; readonly message: string };
 

@@ -3,6 +3,7 @@ import { makeCounters, TopologyError } from "../../model/index.ts";
 import type { OutboxEntry } from "../../commit/outbox.ts";
 import type { Logger, SourceLog } from "../../port/index.ts";
 import type { ThreadData } from "./entry.ts";
+import { type ReadPage, remoteReads, type TaskReads } from "../task-reads.ts";
 import { errorOf, errorParts, type LogCall, type PartStatus, type ThreadQuery, type ThreadReport, type ThreadRequest, type ThreadRows } from "./message.ts";
 
 const QUERY_TIMEOUT_MS = 5_000;
@@ -46,11 +47,14 @@ export class ThreadHandle {
   readonly #finished: Moment = moment();
   readonly #exited: Moment = moment();
   readonly #drains = new Map<number, (status: PartStatus) => void>();
+  readonly #reads = new Map<number, { readonly resolve: (page: ReadPage) => void; readonly reject: (error: TopologyError) => void }>();
   #nextDrain = 1;
+  #nextRead = 1;
   #nextQuery = 1;
   #status: PartStatus = EMPTY;
   #failure: TopologyError | undefined;
   #closing = false;
+  #hasEnded = false;
 
   constructor(data: Omit<ThreadData, "queries" | "answered">, handlers: ThreadHandlers) {
     this.taskIds = new Set(data.places.map(({ part, partition }) => `${part}_${partition}`));
@@ -86,6 +90,12 @@ export class ThreadHandle {
       case "drained":
         this.#drains.get(report.id)?.(report.status);
         return void this.#drains.delete(report.id);
+      case "page":
+        this.#reads.get(report.id)?.resolve(report.page);
+        return void this.#reads.delete(report.id);
+      case "read-refused":
+        this.#reads.get(report.id)?.reject(errorOf(report.error));
+        return void this.#reads.delete(report.id);
       case "call":
         return void this.#answer(report.id, report.call, report.values);
       case "batch": {
@@ -125,8 +135,11 @@ export class ThreadHandle {
   }
 
   #end(): void {
+    this.#hasEnded = true;
     this.#queries.close();
     if (!this.#closing) this.#fail(this.#failure ?? new TopologyError("TASK_FAILED", "a thread ended without being told to", { cure: "this looks like a bug: please report it with the log" }));
+    for (const { reject } of this.#reads.values()) reject(new TopologyError("STORE_ELSEWHERE", "the thread that has the store has ended", { cure: "ask again", retriable: true }));
+    this.#reads.clear();
     for (const each of [this.#compared, this.#opened, this.#finished, this.#exited]) each.reach();
   }
 
@@ -172,6 +185,26 @@ export class ThreadHandle {
     const timer = setTimeout(() => void this.#thread.terminate(), CLOSE_TIMEOUT_MS);
     await this.#exited.reached;
     clearTimeout(timer);
+  }
+
+  #page(id: number, request: ThreadRequest): Promise<ReadPage> {
+    if (this.#hasEnded) return Promise.reject(new TopologyError("STORE_ELSEWHERE", "the thread that has the store has ended", { cure: "start the instance again", retriable: true }));
+    return new Promise((resolve, reject) => {
+      this.#reads.set(id, { resolve, reject });
+      this.#tell(request);
+    });
+  }
+
+  /** Reads the stores of one of the thread's tasks. */
+  reads(task: string): TaskReads {
+    return remoteReads({
+      begin: (request) => {
+        const id = this.#nextRead++;
+        return { id, page: this.#page(id, { kind: "read", id, task, request }) };
+      },
+      next: (id) => this.#page(id, { kind: "read-next", id }),
+      end: (id) => this.#tell({ kind: "read-end", id }),
+    });
   }
 
   /** Rows of the thread's tasks. Stands still until they are there, as an instance's own stores do. Throws what the query throws, and STORE_ELSEWHERE after 5 s. */

@@ -6,6 +6,7 @@ import type { Instance } from "../instance.ts";
 import { DeliveryLane } from "../lane.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { StoreQueries, type StoreInfo, type StoreLocation } from "../queries.ts";
+import type { StoreAccess } from "../store-view.ts";
 import { shapeOf } from "../shape.ts";
 import type { InstanceState, InstanceStatus } from "../status.ts";
 import type { ThreadData } from "./entry.ts";
@@ -54,7 +55,7 @@ export class ThreadedInstance implements Instance {
       const target = name.slice(name.indexOf(":") + 1);
       this.#lanes.set(name, new DeliveryLane({ target, sink, clock, logger, onChange: () => {}, onFailure }));
     }
-    this.#queries = new StoreQueries({ plan, partitionCounts, task: () => undefined, owner: () => undefined });
+    this.#queries = new StoreQueries({ plan, partitionCounts, task: () => undefined, reads: (id) => this.#threads.find(({ taskIds }) => taskIds.has(id))?.reads(id), owner: () => undefined });
     const handlers = {
       log,
       logger,
@@ -189,6 +190,10 @@ export class ThreadedInstance implements Instance {
       const tasks = places.filter((task) => thread.taskIds.has(task));
       return tasks.length === 0 ? [] : thread.query({ store, key, range, tasks });
     });
+  }
+
+  get store(): StoreAccess {
+    return this.#queries.store;
   }
 
   /** Threads tell how they stand four times a second, and whenever they have drained or stopped. */

@@ -36,7 +36,7 @@ export function keyOf(entryKey: string, times: number): string {
   return entryKey.slice(0, entryKey.length - times * TIME_LENGTH - 1);
 }
 
-function clampTime(time: number): number {
+export function clampTime(time: number): number {
   return Math.max(-TIME_MAX, Math.min(TIME_MAX, Math.trunc(time)));
 }
 

@@ -115,7 +115,7 @@ export class Session {
   }
 
   /** What interactive queries ask. */
-  get stores(): Pick<Instance, "stores" | "locate" | "query"> {
+  get stores(): Pick<Instance, "stores" | "locate" | "query" | "store"> {
     return this.#instance;
   }
 

@@ -1,0 +1,20 @@
+import { expect, test } from "tstyche";
+import { type AnyView, customStore, type GlobalTable, type Instance, type KeyValueView, keyValueStore, orderedStore, serde, sessionStore, type SessionView, type Table, type TableView, versionedStore, type VersionedView, windowStore, type WindowView } from "@iot-topology/core";
+
+declare const instance: Instance;
+declare const counts: Table<number>;
+declare const places: GlobalTable<string>;
+
+test("a store is asked by what declared it, with its type", () => {
+  expect(instance.store(counts)).type.toBe<TableView<number>>();
+  expect(instance.store(counts).get("a")).type.toBe<Promise<number | undefined>>();
+  expect(instance.store(places)).type.toBe<TableView<string>>();
+  expect(instance.store(keyValueStore("a", { value: serde.string() }))).type.toBe<KeyValueView<string>>();
+  expect(instance.store(orderedStore("a", { value: serde.string() }))).type.toBe<KeyValueView<string>>();
+  expect(instance.store(windowStore("a", { value: serde.int64(), retention: 5 }))).type.toBe<WindowView<bigint>>();
+  expect(instance.store(sessionStore("a", { value: serde.int64(), retention: 5 }))).type.toBe<SessionView<bigint>>();
+  expect(instance.store(versionedStore("a", { value: serde.boolean(), history: 5 }))).type.toBe<VersionedView<boolean>>();
+  expect(instance.store("a")).type.toBe<AnyView>();
+  expect(instance.store(customStore("a", () => ({ flush: () => {}, committed: () => {} })))).type.toBe<never>();
+  expect(instance.store).type.not.toBeCallableWith(5);
+});
