@@ -13,8 +13,8 @@ export interface Partitioning {
 
 function repartitionedBy({ repartition }: SourceNode): Partitioning | undefined {
   const form = repartition?.form;
-  if (form === undefined || typeof form.by === "function") return undefined;
-  const { by: fields, schema } = form;
+  if (form === undefined || typeof form.by === "function" || form.values.kind === "serde") return undefined;
+  const { by: fields, values: { schema } } = form;
   return { fields, mayBeNull: schema.columns.some(({ name, column }) => fields.includes(name) && column.clickhouse.includes("Nullable(")), form };
 }
 
@@ -38,7 +38,7 @@ export function partitioningOf(nodes: readonly TopologyNode[], node: TopologyNod
       return before(node.upstream[0] as number);
     case "merge": {
       const [first, ...others] = node.upstream.map(before);
-      const isSame = (other: Partitioning | undefined): boolean => other !== undefined && other.mayBeNull === first?.mayBeNull && other.fields.join() === first.fields.join();
+      const isSame = (other: Partitioning | undefined): boolean => other !== undefined && other.mayBeNull === first?.mayBeNull && other.form?.partitioner === first.form?.partitioner && other.fields.join() === first.fields.join();
       return others.every(isSame) ? first : undefined;
     }
     default:
@@ -55,20 +55,33 @@ export function hasTopicKeys(nodes: readonly TopologyNode[], node: TopologyNode)
   });
 }
 
+/** What chooses the partitions of the topics that come to a node: the log, or partitioners of the user's. */
+function partitionersOf(nodes: readonly TopologyNode[], node: TopologyNode, found: Set<unknown> = new Set()): Set<unknown> {
+  if (node.kind === "source") found.add(node.repartition?.form?.partitioner);
+  for (const id of node.upstream) {
+    const before = nodes.find((other) => other.id === id);
+    if (before !== undefined) partitionersOf(nodes, before, found);
+  }
+  return found;
+}
+
+/** Whether equal keys come to a keyed step in one task: all that comes to it has its topic's keys, and one rule says in which partition a key is. */
+function hasKeysTogether(nodes: readonly TopologyNode[], node: TopologyNode): boolean {
+  return node.upstream.every((id) => nodes.some((other) => other.id === id && hasTopicKeys(nodes, other))) && partitionersOf(nodes, node).size <= 1;
+}
+
 /**
  * The steps whose state would be split over several tasks if the topics had more than one partition: a repeat could pass a dedup, and a group
  * would have a row from each task. Right for any number of partitions is only state by fields that include those that its records are partitioned by: what a cast
- * says of its topic (`partitionedBy`), or the fields of a repartition; and state by the records' keys, as long as no step changed them since they were read. A row and the row
+ * says of its topic (`partitionedBy`), or the fields of a repartition; and state by the records' keys, as long as no step changed them since they were read, and the topics of all
+ * that comes together there choose partitions alike: that is what Kafka Streams calls co-partitioned. A row and the row
  * that it names by a foreign key are in different partitions as a rule.
  */
 export function stepsBoundToOnePartition(part: SubTopology): readonly string[] {
   return part.nodes.flatMap((node) => {
     const { state } = traitsOf(node);
     if (state === "foreign-key") return [stepName(node)];
-    if (state === "key") {
-      const isKeyed = node.upstream.every((id) => part.nodes.some((other) => other.id === id && hasTopicKeys(part.nodes, other)));
-      return isKeyed ? [] : [stepName(node)];
-    }
+    if (state === "key") return hasKeysTogether(part.nodes, node) ? [] : [stepName(node)];
     if (node.kind !== "dedup" && node.kind !== "aggregate" && node.kind !== "windowed-group") return [];
     const before = part.nodes.find((other) => other.id === node.upstream[0]);
     const known = before === undefined ? undefined : partitioningOf(part.nodes, before);

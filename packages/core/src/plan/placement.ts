@@ -7,7 +7,7 @@ export function partitionOfStep(nodes: readonly TopologyNode[], node: TopologyNo
   if (partitionCount === 1) return 0;
   const before = nodes.find((other) => other.id === node.upstream[0]);
   const known = before === undefined ? undefined : partitioningOf(nodes, before);
-  if (known === undefined || known.fields.some((field) => key[field] === undefined)) return undefined;
+  if (known === undefined || known.form?.partitioner !== undefined || known.fields.some((field) => key[field] === undefined)) return undefined;
   const text = known.form === undefined ? String(key[known.fields[0] as string]) : compileRepartitionKey(known.form, known.fields)(key);
   return partitionOfKey(Buffer.from(text), partitionCount);
 }

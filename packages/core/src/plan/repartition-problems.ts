@@ -16,7 +16,8 @@ export function fieldProblems(step: string, schema: AnySchema | undefined, field
 function keyProblems({ name, form, fields }: RepartitionNode): PlanError[] {
   if (form === undefined || fields === undefined) return [];
   if (fields.length === 0) return [problem("REPARTITION_INVALID", name, "a repartition by no fields brings nothing together", "name at least one field, or give a function")];
-  const unknown = fieldProblems(name, form.schema, fields);
+  if (form.values.kind === "serde") return [problem("REPARTITION_INVALID", name, "values that a serde keeps have no fields that are known", "give the key by a function, or give a schema")];
+  const unknown = fieldProblems(name, form.values.schema, fields);
   if (unknown.length > 0) return unknown;
   try {
     compileRepartitionKey(form, fields);
@@ -31,7 +32,10 @@ function nodeProblems(topology: Topology, node: RepartitionNode): PlanError[] {
   const { name, partitions, topic } = node;
   const problems = keyProblems(node);
   if (node.form === undefined && node.changes === undefined) {
-    problems.push(problem("SCHEMA_REQUIRED", name, "nothing says how these values are kept in the topic: they were mapped, merged or aggregated since their cast, or cast by a schema without columns", "give a record schema of the values, as in .repartition(name, { by, schema: Row })"));
+    problems.push(problem("SCHEMA_REQUIRED", name, "nothing says how these values are kept in the topic: they were mapped, merged or aggregated since their cast, or cast by a schema without columns", "give a record schema of the values, as in .repartition(name, { by, schema: Row }), or a serde and a key, as in .repartition(name, { by: (value) => ..., value: serde.json<Row>() })"));
+  }
+  if (node.form?.partitioner !== undefined && partitions === undefined) {
+    problems.push(problem("REPARTITION_INVALID", name, "a partitioner must know how many partitions there are", "give `partitions` too"));
   }
   if (partitions !== undefined && !(Number.isInteger(partitions) && partitions >= 1 && partitions <= PARTITIONS_MAX)) {
     problems.push(problem("REPARTITION_INVALID", name, `a topic cannot have ${partitions} partitions`, `give a whole number from 1 to ${PARTITIONS_MAX}, or none`));

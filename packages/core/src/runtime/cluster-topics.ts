@@ -1,7 +1,7 @@
 import { TopologyError } from "../model/index.ts";
 import { partitionsWanted, type Plan, stepsBoundToOnePartition, type SubTopology } from "../plan/index.ts";
 import type { ClusterLog, TopicDescription } from "../port/index.ts";
-import { agreedCount } from "./agreed-count.ts";
+import { agreedCount, checkAskedCount } from "./agreed-count.ts";
 import { globalCounts } from "./global-inputs.ts";
 import type { ResolvedOptions } from "./options.ts";
 
@@ -75,7 +75,9 @@ function internalTopic(plan: Plan, topic: string): Plan["internalTopics"][number
 async function countsOf(plan: Plan, part: SubTopology, parts: ReadonlyMap<string, number>, log: ClusterLog, options: ResolvedOptions): Promise<number[]> {
   const known: (number | undefined)[] = [];
   for (const topic of part.topics) known.push(await log.partitionCount(topic));
-  const wanted = partitionsWanted(plan, part, { existing: known.find((count) => count !== undefined), parts, otherwise: stepsBoundToOnePartition(part).length > 0 ? 1 : options.partitions });
+  const existing = known.find((count) => count !== undefined);
+  checkAskedCount(plan, part, existing);
+  const wanted = partitionsWanted(plan, part, { existing, parts, otherwise: stepsBoundToOnePartition(part).length > 0 ? 1 : options.partitions });
   const counts: number[] = [];
   for (const [index, topic] of part.topics.entries()) {
     if (internalTopic(plan, topic) !== undefined) counts.push(await openRepartition(log, topic, known[index] === undefined ? wanted : undefined, options));

@@ -5,7 +5,7 @@ import { partitionsWanted, type Plan, type SubTopology, validate } from "../plan
 import { type ClusterLog, isClusterLog, silentLogger, type Sink, type SinkConnector, type SinkSpec, systemClock } from "../port/index.ts";
 import { levelDisk } from "../state/state-disk.ts";
 import type { Topology } from "../topology/index.ts";
-import { agreedCount } from "./agreed-count.ts";
+import { agreedCount, checkAskedCount } from "./agreed-count.ts";
 import { ClusterInstance } from "./cluster-instance.ts";
 import { openTopics, refuseWithMembers, resetCluster } from "./cluster-topics.ts";
 import { DeliveryLane } from "./lane.ts";
@@ -84,7 +84,9 @@ export interface Instance {
 async function partitionsOf(plan: Plan, part: SubTopology, parts: ReadonlyMap<string, number>, options: ResolvedOptions): Promise<number> {
   const known: (number | undefined)[] = [];
   for (const topic of part.topics) known.push(await options.log.partitionCount(topic));
-  const wanted = partitionsWanted(plan, part, { existing: known.find((other) => other !== undefined), parts, otherwise: options.partitions });
+  const existing = known.find((other) => other !== undefined);
+  checkAskedCount(plan, part, existing);
+  const wanted = partitionsWanted(plan, part, { existing, parts, otherwise: options.partitions });
   for (const [index, topic] of part.topics.entries()) if (known[index] === undefined) await options.log.ensureTopic(topic, { partitions: wanted });
   return agreedCount(part, known.map((found) => found ?? wanted));
 }

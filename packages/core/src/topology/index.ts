@@ -34,7 +34,7 @@ export {
 export * from "./store-declaration.ts";
 export type { LateStream, WithLate } from "./late-stream.ts";
 export type { CastOptions, RawStream, StandardCastOptions } from "./raw-stream.ts";
-export { compileRepartitionDecoder, compileRepartitionKey, type RepartitionForm, type RepartitionOptions, repartitionTopic } from "./repartition.ts";
+export { compileRepartitionDecoder, compileRepartitionKey, type Partitioner, type PartitionsForm, type RepartitionForm, type RepartitionOptions, type RepartitionValues, repartitionTopic, type SerdeRepartitionOptions } from "./repartition.ts";
 export * from "./stream.ts";
 export { type BufferOptions, type SuppressOptions, untilTimeLimit, type UntilTimeLimit, untilWindowCloses, type UntilWindowCloses } from "./suppress.ts";
 export * from "./table.ts";

@@ -12,7 +12,7 @@ import type { AnySchema, ErrorPolicy, NodeId } from "./node.ts";
 import { errorPolicy, type OnError } from "./policy.ts";
 import { asyncForm, type AsyncMap, type MapAsyncOptions } from "./map-async.ts";
 import { addProcess, type ProcessOptions, type ProcessStream, type ProcessValuesOptions } from "./process.ts";
-import { type RepartitionForm, type RepartitionOptions, repartitionSink, repartitionTopic } from "./repartition.ts";
+import { addRepartition, type AnyRepartitionOptions, type RepartitionOptions, type SerdeRepartitionOptions } from "./repartition.ts";
 import type { StoreDeclaration } from "./store-declaration.ts";
 import type { RowOptions, Table } from "./table.ts";
 import type { KeyValue } from "./table-nodes.ts";
@@ -214,24 +214,17 @@ export class Stream<V> {
    *
    * @example readings.repartition("by-site", { by: ["site"] }).groupBy("site").count("readings-a-site").sink(collect("sites"))
    */
-  repartition<W = V, I = V>(name: string, options: RepartitionOptions<V, W, I>): Stream<W> {
-    const { by, partitions } = options;
-    const schema: AnySchema | undefined = options.schema ?? this.schema;
-    const topic = repartitionTopic(this.draft.topology, name);
-    const fields = typeof by === "function" ? undefined : Object.freeze([...by]);
-    const form: RepartitionForm | undefined = schema && Object.freeze({ name, topic, by: fields ?? (by as RepartitionForm["by"]), schema, isConverted: schema !== this.schema });
-    const writer = this.draft.add({
-      kind: "repartition",
-      name,
-      upstream: [this.nodeId],
-      topic,
-      fields,
-      partitions,
-      form,
-      spec: form && repartitionSink(form),
-      onError: errorPolicy(options.onError),
-    });
-    return new Stream<W>(this.draft, this.draft.add({ kind: "source", name, upstream: [], topics: Object.freeze([topic]), redeliveryMs: undefined, repartition: Object.freeze({ writer, form }) }), schema);
+  repartition<W = V, I = V>(name: string, options: RepartitionOptions<V, W, I>): Stream<W>;
+  /**
+   * The same for values that a serde keeps, by a key that a function gives.
+   *
+   * @example t.source("visits").decode(serde.json<Visit>()).repartition("by-user", { by: (visit) => visit?.user ?? null, value: serde.json<Visit>() }).groupByKey().count("visits-a-user")
+   */
+  repartition(name: string, options: SerdeRepartitionOptions<V>): Stream<V>;
+  repartition(...args: readonly unknown[]): unknown {
+    const [name, options] = args as [string, AnyRepartitionOptions];
+    const { id, schema } = addRepartition(this.draft, this.nodeId, this.schema, name, options);
+    return new Stream<unknown>(this.draft, id, schema);
   }
 
   /**

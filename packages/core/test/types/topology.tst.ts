@@ -1,5 +1,5 @@
 import { expect, test } from "tstyche";
-import { avg, c, count, defineTopology, hours, min, record, type Stream, topic, tumbling } from "@iot-topology/core";
+import { avg, c, count, defineTopology, hours, min, record, serde, type Stream, topic, tumbling } from "@iot-topology/core";
 
 const Reading = record("Reading", { id: c.string(), seq: c.uint64(), value: c.float64(), at: c.dateTime64(3, "UTC"), unit: c.nullable(c.string()) });
 const Row = record("Row", { id: c.string(), window_start: c.dateTime64(3, "UTC"), n: c.uint64(), low: c.float64(), mean: c.float64() });
@@ -38,6 +38,28 @@ test("a repartition keeps the stream's type, or takes that of a schema which tak
     expect(counts.repartition).type.not.toBeCallableWith("again", { by: ["more" as const], schema: Count });
     expect(readings.map(({ id }) => ({ id, n: "one" })).repartition).type.not.toBeCallableWith("again", { by: ["id" as const], schema: Count });
     expect(readings.map(({ id }) => ({ id })).repartition).type.not.toBeCallableWith("again", { by: ["id" as const], schema: Count });
+  });
+});
+
+test("a repartition by a serde keeps the stream's type, and a partitioner comes with a number of partitions", () => {
+  defineTopology("x", (t) => {
+    const texts = t.source("in").decode(serde.string());
+    const again = texts.repartition("again", { by: (value) => value?.slice(0, 1) ?? null, value: serde.string() });
+    expect(again).type.toBe<Stream<string | null>>();
+    texts.repartition("placed", {
+      by: (_value, { key }) => key,
+      value: serde.string(),
+      partitions: 4,
+      partitioner: (key, value, partitionCount) => {
+        expect(key).type.toBe<string>();
+        expect(value).type.toBe<string | null>();
+        return key.length % partitionCount;
+      },
+    });
+    t.source("others").cast(Reading).repartition("by-fields", { by: ["id"], partitions: 4, partitioner: (_key, reading, partitionCount) => Number(reading.seq) % partitionCount });
+    expect(texts.repartition).type.not.toBeCallableWith("x", { by: () => "a", value: serde.int32() });
+    expect(texts.repartition).type.not.toBeCallableWith("x", { by: ["length" as const], value: serde.string() });
+    expect(texts.repartition).type.not.toBeCallableWith("x", { by: () => "a", value: serde.string(), partitioner: () => 0 });
   });
 });
 

@@ -50,6 +50,7 @@ function repartitionDifferences(was: RepartitionLock, is: RepartitionLock): read
   const found: Difference[] = [];
   if (was.by !== is.by) found.push(lost(`it was by ${was.by} and is by ${is.by}`, "equal keys no longer meet what was stored of them behind it"));
   if (!isSameShape(was.value, is.value)) found.push(lost("its values have another form", "records on their way in its topic cannot be read: let the former version drain it first, or give the repartition another name"));
+  if (was.partitioner !== is.partitioner) found.push(lost(`partitions were chosen by ${was.partitioner ?? "the log"} and are by ${is.partitioner ?? "the log"}`, "equal keys are in other tasks than what was stored of them"));
   if (was.partitions !== is.partitions) found.push(lost(`its partitions were ${was.partitions ?? "as many as its writers have"} and are ${is.partitions ?? "as many as its writers have"}`, "a topic that exists keeps its partitions; with others, equal keys are in other tasks than their state"));
   return found;
 }

@@ -24,6 +24,7 @@ export interface RepartitionLock {
   readonly by: string;
   readonly value: ValueShape;
   readonly partitions?: number;
+  readonly partitioner?: "a function";
 }
 
 /** A store and the part whose tasks keep it. */
@@ -53,12 +54,20 @@ function castLock({ reads, timestampField, partitionedBy }: CastNode): CastLock 
   };
 }
 
-function repartitionLock({ topic, fields, partitions, form, changes }: RepartitionNode): RepartitionLock {
-  const schema = form?.schema;
+function repartitionValue({ form, changes }: RepartitionNode): ValueShape {
+  if (changes !== undefined) return valueShape(changes.serde);
+  if (form === undefined) return { serde: "none" };
+  const { values } = form;
+  return values.kind === "serde" ? valueShape(values.serde) : { serde: `binary ${values.schema.name}`, columns: columnShapes(values.schema) };
+}
+
+function repartitionLock(node: RepartitionNode): RepartitionLock {
+  const { topic, fields, partitions, form, changes } = node;
   return {
     topic,
     by: changes !== undefined ? "groups of a table" : fields === undefined ? "a function" : fields.join(", "),
-    value: changes !== undefined ? valueShape(changes.serde) : schema === undefined ? { serde: "none" } : { serde: `binary ${schema.name}`, columns: columnShapes(schema) },
+    value: repartitionValue(node),
+    ...(form?.partitioner === undefined ? {} : { partitioner: "a function" as const }),
     ...(partitions === undefined ? {} : { partitions }),
   };
 }
