@@ -82,7 +82,7 @@ export function sealRows(origin: SealOrigin, rows: readonly UnsealedBatch[], seq
 export class Committer implements TaskCommitter {
   readonly #backend: StateBackend;
   readonly #origin: SealOrigin;
-  #scratch = new ByteWriter(1 << 20);
+  #scratch = new ByteWriter(1 << 16);
   #last: Checkpoint;
   #durable: Checkpoint;
   #beside: ((batch: StateBatch, scratch: ByteWriter) => void) | undefined;

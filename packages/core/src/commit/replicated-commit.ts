@@ -43,8 +43,8 @@ export class ReplicatedCommitter implements TaskCommitter {
   readonly #place: ReplicatedPlace;
   readonly #sweep: ChangelogSweep;
   readonly #cleared: KeyRange[] = [];
-  #body = new ByteWriter(1 << 20);
-  #scratch = new ByteWriter(1 << 20);
+  #body = new ByteWriter(1 << 16);
+  #scratch = new ByteWriter(1 << 16);
   #last: Checkpoint;
   #durable: Checkpoint;
   #position: number;

@@ -342,7 +342,8 @@ export class Worker {
     }
     if (this.#woken || this.#stopping) return;
     const abort = new AbortController();
-    this.#wake = () => abort.abort();
+    // With a reason given, no DOMException is made, nor its stack.
+    this.#wake = () => abort.abort("woken");
     await clock.sleep(waitMs, abort.signal);
     this.#wake = undefined;
   }

@@ -141,7 +141,7 @@ function watchSessions(groups: ClusterGroups, clock: Clock): { wake: () => void;
     let next = Infinity;
     for (const group of groups.all()) next = Math.min(next, group.expire() ?? Infinity);
     if (sleeping !== undefined && sleeping.until <= next) return;
-    sleeping?.end.abort();
+    sleeping?.end.abort("woken");
     sleeping = undefined;
     if (next === Infinity) return;
     const current = { until: next, end: new AbortController() };
@@ -156,7 +156,7 @@ function watchSessions(groups: ClusterGroups, clock: Clock): { wake: () => void;
     wake: look,
     close() {
       isClosed = true;
-      sleeping?.end.abort();
+      sleeping?.end.abort("woken");
     },
   };
 }

@@ -62,10 +62,10 @@ export class ClusterMembership implements GroupMembership {
     while (!this.#isOver) {
       try {
         const ending = await this.#generation();
-        this.#generationEnd.abort();
+        this.#generationEnd.abort("over");
         if (ending === "UNKNOWN_MEMBER_ID" || ending === "ILLEGAL_GENERATION") await this.#lose(ending);
       } catch (error) {
-        this.#generationEnd.abort();
+        this.#generationEnd.abort("over");
         if (!(error instanceof TopologyError && error.retriable)) return this.#fail(error);
         await this.#environment.clock.sleep(RETRY_MS);
       }
@@ -144,7 +144,7 @@ export class ClusterMembership implements GroupMembership {
   /** Ends it on this side alone. */
   stop(): void {
     this.#isOver = true;
-    this.#generationEnd.abort();
+    this.#generationEnd.abort("over");
     this.#joined.resolve();
     this.#wake.resolve("LEFT");
   }
