@@ -152,6 +152,18 @@ export const mutants: readonly Mutant[] = [
     edits: [{ file: "runtime/open-task.ts", from: "...(rebuild ? { rebuildUntil: ends } : {})", to: "" }],
   },
   {
+    name: "join-side-not-kept", topology: "shop", what: "a join forgets at a restart what one stream has brought",
+    edits: [{ file: "task/operators/stream-stream-join.ts", from: "  context.windows.push({ table: buffer.table,", to: "  if (!isLeft) context.windows.push({ table: buffer.table," }],
+  },
+  {
+    name: "pending-call-forgotten", topology: "shop", what: "an asynchronous step forgets at a restart which calls had no result",
+    edits: [{ file: "task/operators/map-async.ts", from: "      this.#sequence = timeOfKey(key) + 1;\n      this.#wait(key, pending);", to: "      this.#sequence = timeOfKey(key) + 1;" }],
+  },
+  {
+    name: "result-counts-twice", topology: "shop", what: "a result leaves, and the call stays among the pending ones",
+    edits: [{ file: "task/operators/map-async.ts", from: "    this.#table.delete(key);\n", to: "" }],
+  },
+  {
     name: "damage-into-changelog", mode: "replicated", what: "a flipped bit of the local store is written into its changelog (found by the simulator)",
     edits: [{ file: "commit/changelog-sweep.ts", from: `      if (!CHANGELOG_POSITION_KEY.equals(entry[0])) openSealed(entry[0], entry[1], "the store, read for its changelog");\n`, to: "" }],
   },

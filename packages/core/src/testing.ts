@@ -15,4 +15,4 @@ export { type OpenBackend, stateBackendContract } from "./testing/state-backend-
 export { exactly, type ExpectedAnswer, type ExpectedOutcome, type Expectation, latest } from "./testing/simulation/expectation.ts";
 export type { Random as SimulationRandom, SimulationMode } from "./testing/simulation/schedule.ts";
 export { type KeptParts, simulate, type SimulationFailure, type SimulationOptions, type SimulationReport } from "./testing/simulation/simulate.ts";
-export type { SimulatedRecord } from "./testing/simulation/simulated-run.ts";
+export type { SimulatedRecord, TopicPartitions } from "./testing/simulation/simulated-run.ts";

@@ -2,7 +2,7 @@ import { seededRandom } from "../memory-cluster/network.ts";
 import type { Topology } from "../../topology/index.ts";
 import type { ExpectedOutcome } from "./expectation.ts";
 import { describeSchedule, makeSchedule, type Random, type Schedule, type SimulationMode } from "./schedule.ts";
-import { type RunResult, type SimulatedRecord, SimulatedRun } from "./simulated-run.ts";
+import { type RunResult, type SimulatedRecord, SimulatedRun, type TopicPartitions } from "./simulated-run.ts";
 import { shrink } from "./shrink.ts";
 import { Timeline } from "./timeline.ts";
 
@@ -24,8 +24,8 @@ export interface SimulationOptions {
   readonly schedules?: number;
   /** One process on an embedded log, up to three on a cluster, or both by turns, which is the default. */
   readonly modes?: readonly SimulationMode[];
-  /** Partitions of the topics; 2 when absent. */
-  readonly partitions?: number;
+  /** Partitions of the topics that are read, of all or by name (1 for those that are not named); 2 when absent. */
+  readonly partitions?: TopicPartitions;
   /** Whether a failing schedule is made smaller; true when absent. */
   readonly shrink?: boolean;
   /** Only these parts of the one schedule: a replay of what was shrunk. */

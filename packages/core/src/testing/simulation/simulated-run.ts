@@ -23,6 +23,9 @@ export interface SimulatedRecord {
   readonly partition?: number;
 }
 
+/** How many partitions the topics have that are read. */
+export type TopicPartitions = number | Readonly<Record<string, number>>;
+
 interface Machine {
   readonly name: string;
   readonly disk: SimulatedDisk;
@@ -85,7 +88,7 @@ export class SimulatedRun {
   readonly #schedule: Schedule;
   readonly #records: readonly SimulatedRecord[];
   readonly #expected: ExpectedOutcome;
-  readonly #partitions: number;
+  readonly #partitions: TopicPartitions;
   readonly #timeline: Timeline;
   readonly #world: World;
   readonly #sinks: SimulatedSinks;
@@ -97,7 +100,7 @@ export class SimulatedRun {
   #lives = 0;
   #fed = 0;
 
-  constructor(topology: Topology, schedule: Schedule, given: { readonly records: readonly SimulatedRecord[]; readonly expected: ExpectedOutcome; readonly partitions: number; readonly timeline: Timeline; readonly isTraced: boolean }) {
+  constructor(topology: Topology, schedule: Schedule, given: { readonly records: readonly SimulatedRecord[]; readonly expected: ExpectedOutcome; readonly partitions: TopicPartitions; readonly timeline: Timeline; readonly isTraced: boolean }) {
     this.#topology = collecting(topology);
     this.#plan = planOf(this.#topology);
     this.#schedule = schedule;
@@ -120,7 +123,7 @@ export class SimulatedRun {
     const topics = new Set(this.#plan.subTopologies.flatMap((part) => part.topics).filter((topic) => !own.has(topic)));
     try {
       await this.#timeline.run(async () => {
-        for (const topic of topics) await this.#world.makeTopic(topic, this.#partitions);
+        for (const topic of topics) await this.#world.makeTopic(topic, typeof this.#partitions === "number" ? this.#partitions : (this.#partitions[topic] ?? 1));
         for (let count = this.#schedule.settings.processes; count > 0; count--) this.#start(this.#addMachine());
         for (const item of this.#schedule.items) {
           await this.#timeline.passed(item.steps, item.ms);
@@ -159,7 +162,7 @@ export class SimulatedRun {
     const opening = openInstance(this.#topology, {
       log, connectors: [...names].map((name) => this.#sinks.connector(name, line, owner)),
       stateDir: machine.hasDisk ? STATE_DIR : null, disk: machine.disk.of(line), clock: this.#timeline.clockOf(line), logger: this.#loggerOf(line),
-      partitions: this.#partitions, createTopics: true, sessionTimeoutMs: 1_000, stopTimeoutMs: 2_000,
+      partitions: typeof this.#partitions === "number" ? this.#partitions : 1, createTopics: true, sessionTimeoutMs: 1_000, stopTimeoutMs: 2_000,
       commitRecordsMax, commitIntervalMs, cacheEntriesMax, outboxBatchesMax, standbyReplicas, changelogSweepBytesMin,
     });
     opening.then(
@@ -184,7 +187,8 @@ export class SimulatedRun {
     const error = cause instanceof TopologyError ? cause : new TopologyError("TASK_FAILED", cause instanceof Error ? (cause.stack ?? cause.message) : String(cause));
     const isExcused = this.#excused.has(error.code) || (error.retriable && process.instance === undefined);
     this.#timeline.note(`${process.line.name} failed: ${error.code} ${error.message}`);
-    if (!isExcused) this.#problems.push(`an instance failed: ${error.code} ${error.message}${error.code === "TASK_FAILED" && error.cause instanceof Error ? `\n${error.cause.stack ?? ""}` : ""}`);
+    // The first one says it: those that follow are of the same cause.
+    if (!isExcused && this.#problems.length === 0) this.#problems.push(`an instance failed: ${error.code} ${error.message}${error.code === "TASK_FAILED" && error.cause instanceof Error ? `\n${error.cause.stack ?? ""}` : ""}`);
     this.#timeline.after(0, undefined, `${process.line.name} exits`, () => {
       if (!process.line.isAlive) return;
       this.#kill(process);
