@@ -8,6 +8,8 @@ export interface HuntOptions {
   readonly seed: number;
   /** A line a planted bug. */
   readonly tell: (line: string) => void;
+  /** Called with all, in the order of the list. */
+  readonly report?: (catches: readonly Catch[]) => void;
 }
 
 /** How a planted bug was found, or that it was not. */
@@ -36,12 +38,13 @@ export async function catchAll(mutants: readonly Mutant[], options: HuntOptions)
     }
   };
   await Promise.all(Array.from({ length: options.jobs }, work));
-  return catches;
+  return catches.sort((a, b) => mutants.indexOf(a.mutant) - mutants.indexOf(b.mutant));
 }
 
 /** The same for the command line: true where each was found. */
 export async function hunt(mutants: readonly Mutant[], options: HuntOptions): Promise<boolean> {
   const catches = await catchAll(mutants, options);
+  options.report?.(catches);
   const found = catches.filter(({ foundAfter }) => foundAfter !== undefined).length;
   options.tell(`${found} of ${mutants.length} planted bugs were found`);
   return found === mutants.length;

@@ -1,21 +1,23 @@
 /**
  * `npm run simulate -- [--seed 1] [--schedules 1000] [--topology plant] [--mode local|replicated] [--jobs 2] [--trace FILE] [--records 1,5 --items 0,3]`
- * `npm run simulate -- --mutants [--mutant NAME] [--schedules 300] [--jobs 2]`
+ * `npm run simulate -- --mutants [--mutant NAME] [--schedules 1500] [--jobs 2] [--report]`
  *
  * Runs random schedules of each topology and prints the first that goes wrong, made smaller, with the command that replays it. With `--mutants` it plants bugs in the
- * engine, one at a time, and prints after how many schedules each was found. Exit code 1 where a schedule went wrong, or a planted bug was not found.
+ * engine, one at a time, and prints after how many schedules each was found;
+ * `--report` writes that into docs/simulator.md. Exit code 1 where a schedule went wrong, or a planted bug was not found.
  */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { hunt } from "./hunt.ts";
 import { mutants } from "./mutants.ts";
+import { writeReport } from "./report.ts";
 import { inParallel, type SimulationOutcome, simulateAll } from "./simulate-all.ts";
 import { topologies } from "./topologies.ts";
 
 const { values } = parseArgs({
   options: {
     seed: { type: "string", default: "1" }, schedules: { type: "string" }, topology: { type: "string" }, mode: { type: "string" }, jobs: { type: "string" },
-    trace: { type: "string" }, records: { type: "string" }, items: { type: "string" }, json: { type: "boolean", default: false }, mutants: { type: "boolean", default: false }, mutant: { type: "string" },
+    trace: { type: "string" }, records: { type: "string" }, items: { type: "string" }, json: { type: "boolean", default: false }, mutants: { type: "boolean", default: false }, mutant: { type: "string" }, report: { type: "boolean", default: false },
   },
 });
 
@@ -52,7 +54,7 @@ async function main(): Promise<boolean> {
   if (values.mutants || values.mutant !== undefined) {
     const hunted = values.mutant === undefined ? mutants : mutants.filter(({ name }) => name === values.mutant);
     if (hunted.length === 0) refuse(`there is no mutant "${values.mutant}". There are: ${mutants.map(({ name }) => name).join(", ")}`);
-    return hunt(hunted, { schedules: wholeNumber("schedules", values.schedules ?? "300"), jobs: wholeNumber("jobs", values.jobs ?? "2"), seed, tell: (line) => void process.stdout.write(`${line}\n`) });
+    return hunt(hunted, { schedules: wholeNumber("schedules", values.schedules ?? "1500"), jobs: wholeNumber("jobs", values.jobs ?? "2"), seed, tell: (line) => void process.stdout.write(`${line}\n`), ...(values.report ? { report: writeReport } : {}) });
   }
   const schedules = wholeNumber("schedules", values.schedules ?? "1000");
   const jobs = Math.min(wholeNumber("jobs", values.jobs ?? "1"), schedules);

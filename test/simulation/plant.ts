@@ -43,11 +43,13 @@ function inputs(random: SimulationRandom): SimulatedRecord[] {
   const below = (bound: number): number => Math.floor(random() * bound);
   const records: SimulatedRecord[] = [];
   // In some schedules time jumps now and then, in others all the time, so that windows end while others are open.
-  const silence = below(2) === 0 ? 2 : 12;
+  const silence = 2 + below(10);
+  const pace = minutes(below(2) === 0 ? 4 : 20);
+  const devices = 1 + below(DEVICES);
   let now = FIRST_MS;
   for (let left = 10 + below(40); left > 0; left--) {
-    now += below(silence) === 0 ? below(hours(3)) : below(minutes(20));
-    const key = `d${below(DEVICES)}`;
+    now += below(silence) === 0 ? below(hours(3)) : below(pace);
+    const key = `d${below(devices)}`;
     const value = below(12) === 0 ? '{"device":' : { device: key, seq: below(25), value: below(20), at: now };
     // Some come late, by so much that their windows may be over.
     records.push({ topic: "readings", key, value, timestamp: Math.max(FIRST_MS, now - (below(4) === 0 ? below(hours(4)) : 0)), partition: partitionOfKey(Buffer.from(key), PARTITIONS) });

@@ -3,7 +3,7 @@
  * so the join is one whose pairs do not depend on it.
  */
 import { defineTopology, hours, joinWindow, minutes, serde, topic, type Topology } from "@iot-topology/core";
-import { exactly, type ExpectedOutcome, latest, type SimulatedRecord, type SimulationRandom } from "@iot-topology/core/testing";
+import { collect, exactly, type ExpectedOutcome, latest, type SimulatedRecord, type SimulationRandom } from "@iot-topology/core/testing";
 import type { SimulatedTopology } from "./simulated-topology.ts";
 
 interface Order {
@@ -44,6 +44,7 @@ const topology: Topology = defineTopology("shop", (t) => {
   const paid = orders.join(payments, (order, payment, customer): Paid => ({ customer, ...order, ...payment }), {
     name: "paid", within: joinWindow({ before: WITHIN_MS, after: WITHIN_MS, grace: hours(10_000) }), left: serde.json<Order>(), right: serde.json<Payment>(),
   });
+  paid.sink({ ...collect("paid"), rebuildable: "by-position" });
   paid.mapAsync("check", (row) => Promise.resolve({ ...row, checked: true }), { value: serde.json<Paid>(), concurrency: 2 }).sink(topic("paid-orders", serde.json<Paid & { checked: boolean }>()));
   orders
     .groupByKey()
@@ -108,6 +109,7 @@ function model(records: readonly SimulatedRecord[]): ExpectedOutcome {
   }
   return {
     outputs: {
+      paid: exactly(paid.map(({ checked: _, ...row }) => row)),
       "paid-orders": exactly(paid),
       ordered: latest([...ordered.values()], { by: ({ customer }) => customer, version: ({ n }) => n }),
       regions: latest(regionsOf(of("accounts")), { by: ({ region }) => region, version: ({ changes }) => changes }),

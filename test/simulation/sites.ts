@@ -30,12 +30,14 @@ interface Reading {
 function inputs(random: SimulationRandom): SimulatedRecord[] {
   const below = (bound: number): number => Math.floor(random() * bound);
   const records: SimulatedRecord[] = [];
-  const silence = below(2) === 0 ? 3 : 10;
+  const silence = 2 + below(10);
+  const pace = minutes(below(2) === 0 ? 3 : 15);
+  const devices = 1 + below(DEVICES);
   let now = FIRST_MS;
   for (let left = 10 + below(35); left > 0; left--) {
     // After a long silence what is old is dropped at once.
-    now += below(silence) === 0 ? below(hours(12)) : below(minutes(15));
-    const number = below(DEVICES);
+    now += below(silence) === 0 ? below(hours(12)) : below(pace);
+    const number = below(devices);
     const device = `d${number}`;
     const seq = below(4);
     const value: Reading = { device, site: `site-${(number + seq) % SITES}`, seq, value: below(50) };

@@ -60,7 +60,7 @@ const STEPS_BETWEEN_MAX = 250;
 const MS_BETWEEN_MAX = 400;
 const AWAY_MS_MAX = 3_500;
 const OPERATIONS: readonly ClusterOperation[] = ["openProducer", "produce", "offsets", "end", "end", "end", "fetch", "committedOffsets", "metadata", "deleteRecords", "join", "sync", "heartbeat"];
-const BEHIND: readonly (string | undefined)[] = [undefined, undefined, "disk writes", "disk writes", "disk syncs", "reply to", "gets batch", "log append", "sleep"];
+const BEHIND: readonly (string | undefined)[] = [undefined, undefined, "disk writes", "disk clears", "disk syncs", "reply to", "gets batch", "log append", "sleep"];
 const LOCAL_FAULTS: readonly SimulatedFault[] = ["kill", "kill", "kill", "power-cut", "power-cut", "stop", "pause", "disk-full"];
 const REPLICATED_FAULTS: readonly SimulatedFault[] = ["kill", "kill", "power-cut", "stop", "pause", "pause", "join", "join", "lost", "lost", "lost", "expire", "abort-hanging", "disk-full", "damage", "damage"];
 
@@ -85,7 +85,7 @@ function settingsOf(random: Random, mode: SimulationMode): ScheduleSettings {
     changelogSweepBytesMin: pick(random, [800, 3_000, 1 << 20]),
     processes: mode === "local" ? 1 : 1 + below(random, 2),
     hasDisk: Array.from({ length: 64 }, () => mode === "local" || random() < 0.7),
-    diskMs: pick(random, [0, 0, 5, 40]),
+    diskMs: pick(random, [0, 5, 40]),
     mishapChance: pick(random, [0, 0.15, 0.5]),
     sinkMs: pick(random, [0, 0, 20, 200]),
   };

@@ -19,6 +19,7 @@ type Change = readonly [key: string, value: Buffer | undefined];
 type Entries = Map<string, Buffer>;
 
 interface PendingWrite {
+  readonly what: string;
   readonly changes: readonly Change[];
   readonly sync: boolean;
   readonly resolve: () => void;
@@ -73,9 +74,9 @@ class Folder {
     this.changedAt = timeline.now;
   }
 
-  write(changes: readonly Change[], sync: boolean): Promise<void> {
+  write(changes: readonly Change[], sync: boolean, what = "disk writes"): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#pending.push({ changes, sync, resolve, reject });
+      this.#pending.push({ what, changes, sync, resolve, reject });
       this.#work();
     });
   }
@@ -91,7 +92,7 @@ class Folder {
       end();
       this.#work();
     };
-    timeline.after(this.#slowMs * timeline.random() + timeline.latency(), this.holder, "disk writes", () => {
+    timeline.after(this.#slowMs * timeline.random() + timeline.latency(), this.holder, first.what, () => {
       if (this.isFull) {
         // A failed batch may be found written, and every later one fails in the same way.
         if (timeline.random() < 0.5) this.#apply(first.changes);
@@ -253,7 +254,7 @@ export class SimulatedDisk {
       async clearRange(range) {
         const keys = keysIn(entries, range);
         const half = keys.length >> 1;
-        for (const part of [keys.slice(0, half), keys.slice(half)]) if (part.length > 0) await folder.write(part.map((key): Change => [key, undefined]), false);
+        for (const part of [keys.slice(0, half), keys.slice(half)]) if (part.length > 0) await folder.write(part.map((key): Change => [key, undefined]), false, "disk clears");
       },
       async close() {
         // What is under way ends first; that it fails was told to whoever wrote it.

@@ -54,7 +54,7 @@ export interface RunResult {
 }
 
 const RESTART_MS = 60;
-const BEHIND_MS_MAX = 100;
+const BEHIND_MS_MAX = 400;
 const SETTLE_MS = 1_500;
 const DRAIN_MS_MAX = 900_000;
 const ROUNDS_MAX = 100;

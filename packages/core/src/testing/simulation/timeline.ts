@@ -29,7 +29,7 @@ interface Waiter {
 }
 
 const TURN_US_MAX = 60;
-const STEPS_MAX = 400_000;
+const STEPS_MAX = 100_000;
 const TRACE_LINES_MAX = 20_000;
 
 function isBefore(a: TimelineEvent, b: TimelineEvent): boolean {
