@@ -15,7 +15,7 @@ const project = join(cwd, "My Sensors!");
 t.test("init makes a project that type-checks, runs its sample, and answers as its readme says", async (t) => {
   const made = await runCli(["init", "My Sensors!", "--yes", "--json"], { cwd });
   t.equal(made.code, 0, made.stderr);
-  t.strictSame(readdirSync(project).sort(), [".gitignore", "README.md", "package.json", "sample.ndjson", "topology.ts", "tsconfig.json"]);
+  t.strictSame(readdirSync(project).sort(), [".gitignore", "README.md", "package.json", "sample.ndjson", "topology.test.ts", "topology.ts", "tsconfig.json"]);
   const { name, scripts } = JSON.parse(readFileSync(join(project, "package.json"), "utf8")) as { name: string; scripts: Record<string, string> };
   t.equal(name, "my-sensors");
 
@@ -23,7 +23,9 @@ t.test("init makes a project that type-checks, runs its sample, and answers as i
   mkdirSync(join(project, "node_modules", "@iot-topology"), { recursive: true });
   for (const part of ["core", "connectors"]) symlinkSync(join(root, "packages", part), join(project, "node_modules", "@iot-topology", part));
   const types = spawnSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", project, "--customConditions", "@iot-topology/source", "--allowImportingTsExtensions", "--types", "node", "--typeRoots", join(root, "node_modules/@types")], { encoding: "utf8" });
-  t.equal(types.stdout.split("\n").filter((line) => line.startsWith("topology.ts")).join("\n"), "", "the topology type-checks");
+  t.equal(types.stdout.split("\n").filter((line) => /^topology(\.test)?\.ts/.test(line)).join("\n"), "", "the topology and its test type-check");
+  const tested = spawnSync(process.execPath, ["--conditions=@iot-topology/source", "--test", "--test-reporter=tap"], { cwd: project, encoding: "utf8" });
+  t.match(tested, { status: 0, stdout: /# pass 2\n# fail 0/ }, tested.stdout);
 
   const [command, ...args] = (scripts["sample"] ?? "").split(" ");
   t.equal(command, "iot-topology");

@@ -10,15 +10,17 @@ export function scaffold(name: string, version: string): ReadonlyMap<string, str
       start: "iot-topology start ./topology.ts",
       sample: "iot-topology start ./topology.ts --input sample.ndjson --key sensor --until-end",
       describe: "iot-topology describe ./topology.ts",
+      test: "node --test",
     },
     dependencies: { "@iot-topology/connectors": range, "@iot-topology/core": range, "iot-topology": range },
-    devDependencies: { node: "^24.0.0", typescript: "~6.0.0" },
+    devDependencies: { "@types/node": "^24.0.0", node: "^24.0.0", typescript: "~6.0.0" },
     allowScripts: { node: true, "classic-level": true, chdb: true },
   };
   return new Map([
     ["package.json", json(packageJson)],
     ["tsconfig.json", json(TSCONFIG)],
     ["topology.ts", topologyFile(databaseName(name))],
+    ["topology.test.ts", TEST],
     ["sample.ndjson", SAMPLE],
     ["README.md", readme(name, databaseName(name))],
     [".gitignore", "node_modules/\n.iot-topology/\n"],
@@ -40,10 +42,11 @@ const TSCONFIG = {
     module: "NodeNext",
     strict: true,
     noEmit: true,
+    allowImportingTsExtensions: true,
     erasableSyntaxOnly: true,
     verbatimModuleSyntax: true,
     skipLibCheck: true,
-    types: [],
+    types: ["node"],
   },
   include: ["*.ts"],
 };
@@ -93,6 +96,30 @@ export default defineTopology("${name}", (t) => {
 });
 `;
 
+const TEST = `import { deepEqual, equal } from "node:assert/strict";
+import { test } from "node:test";
+import { testDriver } from "@iot-topology/core/testing";
+import topology from "./topology.ts";
+
+const measured = (id: string, at: string, celsius: number) => ({ value: { id, sensor: "cellar", at, celsius }, timestamp: Date.parse(at) });
+
+test("a measurement that comes twice counts once", () => {
+  const driver = testDriver(topology);
+  driver.pipe("measurements", measured("a-1", "2026-01-01T10:05:00Z", 9.5), measured("a-1", "2026-01-01T10:05:00Z", 9.5));
+  equal(driver.read("measurements").length, 1);
+  equal(driver.counters().deduplicated, 1);
+});
+
+test("an hour sums up its measurements, also over a crash", () => {
+  const driver = testDriver(topology);
+  const later = measured("a-2", "2026-01-01T10:35:00Z", 10.5);
+  // What no commit has covered is read from the log again.
+  driver.pipe("measurements", measured("a-1", "2026-01-01T10:05:00Z", 9.5), { event: "commit" }, later, { event: "crash" }, later, { event: "commit" });
+  const hours = driver.values("hours") as { readonly n: bigint | number; readonly max: number }[];
+  deepEqual(hours.map(({ n, max }) => [Number(n), max]), [[1, 9.5], [2, 10.5]]);
+});
+`;
+
 /** Good ones, a repeat, and two that are refused. */
 const SAMPLE = `${[
   { id: "a-1", sensor: "cellar", at: "2026-01-01T10:05:00Z", celsius: 9.5 },
@@ -116,6 +143,6 @@ reads \`sample.ndjson\` through \`topology.ts\` into an embedded ClickHouse. Ask
     npx iot-topology sql "SELECT * FROM ${database}.hours ORDER BY sensor, window_start FORMAT PrettyCompact"
     npx iot-topology dlq list
 
-\`npm run describe\` shows what the topology does. \`npx iot-topology start ./topology.ts --input FILE\` reads another file, and
+\`npm test\` runs \`topology.test.ts\`, which drives the topology without a log or a database. \`npm run describe\` shows what the topology does. \`npx iot-topology start ./topology.ts --input FILE\` reads another file, and
 \`--clickhouse URL\` writes to a server of your own.
 `;
