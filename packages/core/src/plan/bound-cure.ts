@@ -2,7 +2,7 @@ import type { SubTopology } from "./plan.ts";
 
 const FIELDS = 'say by which field the topic is keyed, as in cast(..., { partitionedBy: "deviceId" }), and keep that field in the state\'s fields; bring equal keys together with .repartition(...); or use one partition';
 const GROUPS = "bring the rows of a group together: table.groupBy(..., { repartition, value }); or use one partition";
-const FOREIGN_KEYS = "use topics of one partition for a join by foreign key; or read the other table as a global one, t.globalTable(...), and join the stream with it";
+const FOREIGN_KEYS = "read the other table of a join by foreign key as a global one, t.globalTable(...); or use topics of one partition";
 
 /** What to do where steps of a part keep state that several partitions would split (see `stepsBoundToOnePartition`). */
 export function boundCure({ nodes }: SubTopology): string {

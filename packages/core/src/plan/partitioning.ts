@@ -1,4 +1,4 @@
-import type { RepartitionForm, SourceNode, TopologyNode } from "../topology/index.ts";
+import { globalTableOf, type RepartitionForm, type SourceNode, type TopologyNode } from "../topology/index.ts";
 import { stepName, type SubTopology } from "./plan.ts";
 import { traitsOf } from "./traits.ts";
 
@@ -75,13 +75,13 @@ function hasKeysTogether(nodes: readonly TopologyNode[], node: TopologyNode): bo
  * would have a row from each task. Right for any number of partitions is only state by fields that include those that its records are partitioned by: what a cast
  * says of its topic (`partitionedBy`), or the fields of a repartition; and state by the records' keys, as long as no step changed them since they were read, and the topics of all
  * that comes together there choose partitions alike: that is what Kafka Streams calls co-partitioned. A row and the row
- * that it names by a foreign key are in different partitions as a rule.
+ * that it names by a foreign key are in different partitions as a rule, unless every task has the latter's table.
  */
 export function stepsBoundToOnePartition(part: SubTopology): readonly string[] {
   return part.nodes.flatMap((node) => {
     const { state } = traitsOf(node);
-    if (state === "foreign-key") return [stepName(node)];
-    if (state === "key") return hasKeysTogether(part.nodes, node) ? [] : [stepName(node)];
+    if (state === "foreign-key" && globalTableOf(node) === undefined) return [stepName(node)];
+    if (state === "key" || state === "foreign-key") return hasKeysTogether(part.nodes, node) ? [] : [stepName(node)];
     if (node.kind !== "dedup" && node.kind !== "aggregate" && node.kind !== "windowed-group") return [];
     const before = part.nodes.find((other) => other.id === node.upstream[0]);
     const known = before === undefined ? undefined : partitioningOf(part.nodes, before);

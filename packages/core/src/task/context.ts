@@ -59,6 +59,10 @@ export interface TaskContext {
   readonly getters: Map<NodeId, TableGetter>;
   /** What is told the stream time of a step with windows, by its node, when that has processed a record. */
   readonly timeFollowers: Map<NodeId, ((streamTime: number) => void)[]>;
+  /** What takes the changes of a global table, by its node. */
+  readonly globalChanges: Map<NodeId, Link[]>;
+  /** The origin of what comes of no record of the task's own topics, at a time: where the task is in them, with rows that no other has. */
+  readonly injected: (timestamp: number) => LogRecord;
   /** The link of a policy's dead-letter stream. */
   readonly deadLetterLink: (policy: ErrorPolicy) => Link | undefined;
 }

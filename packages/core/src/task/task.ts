@@ -101,6 +101,8 @@ export class Task {
       undo: new UndoLog(),
       getters: new Map(),
       timeFollowers: new Map(),
+      globalChanges: new Map(),
+      injected: (timestamp) => this.#injectedOrigin(timestamp),
       deadLetterLink,
     }));
     this.#links = links;

@@ -27,7 +27,7 @@ export interface GlobalTableOptions<T> {
 }
 
 /**
- * A table of which every task has all rows, for joins by any key. A row is the last value of its key in the topic, whatever the order of its partitions.
+ * A table of which every task has all rows, for joins of streams by any key, and of tables by foreign key. A row is the last value of its key in the topic, whatever the order of its partitions.
  *
  * A task reads the topic to its end before it goes on with its streams, at each start; afterwards what comes there is read before records of streams that wait. So a record is joined
  * with a row that was in the log when the task began; of later ones, which of the two is first is not told by their times, as in Kafka Streams.

@@ -1,5 +1,5 @@
 /** Steps that make a table of the rows of others: regrouped, or joined. */
-import type { ErrorPolicy, NodeBase } from "./node.ts";
+import type { ErrorPolicy, NodeBase, NodeId } from "./node.ts";
 import type { AnySerde } from "./table-nodes.ts";
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- values pass between steps of different types; the handles carry the types.
@@ -40,11 +40,12 @@ export interface TableJoinNode extends NodeBase {
   readonly serde: AnySerde | undefined;
   readonly onError: ErrorPolicy;
 }
-/** A join of a table's rows with those of another that they name. The name is that of the store of subscriptions. */
+/** A join of a table's rows with those of another that they name, which stands behind this one upstream or is a global table. The name is that of the store of subscriptions. */
 export interface ForeignKeyJoinNode extends NodeBase {
   readonly kind: "foreign-key-join";
   readonly name: string;
   readonly join: "inner" | "left";
+  readonly globalTable: NodeId | undefined;
   readonly foreignKey: (value: AnyValue, key: string) => string | null | undefined;
   readonly joiner: (left: AnyValue, right: AnyValue, key: string) => AnyValue;
   readonly onError: ErrorPolicy;

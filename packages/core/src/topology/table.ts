@@ -1,6 +1,7 @@
 import { type DurationMs, TopologyError } from "../model/index.ts";
 import type { Serde } from "../schema/index.ts";
 import type { TopologyDraft } from "./draft.ts";
+import { GlobalTable } from "./global-table.ts";
 import type { NodeId } from "./node.ts";
 import { errorPolicy, type OnError } from "./policy.ts";
 import type { Stream } from "./stream.ts";
@@ -55,6 +56,12 @@ export type TableGroupOptions<W> = { readonly name?: string; readonly onError?: 
       readonly partitions?: number;
     }
 );
+
+/** A table as a join sees it. */
+interface JoinedTable {
+  readonly draft: TopologyDraft;
+  readonly nodeId: NodeId;
+}
 
 /** Options of a join by foreign key. */
 export type ForeignKeyJoinOptions<V, R> = {
@@ -149,7 +156,7 @@ export class Table<V> {
     return this.#join("outer", this.#beside(other), joiner, options);
   }
 
-  #beside({ draft, nodeId }: { readonly draft: TopologyDraft; readonly nodeId: NodeId }): NodeId {
+  #beside({ draft, nodeId }: JoinedTable): NodeId {
     if (draft === this.draft) return nodeId;
     throw new TopologyError("PLAN_INVALID", `a table of topology ${draft.topology} is joined in topology ${this.draft.topology}`, { place: this.draft.topology, cure: "read the topic in this topology too" });
   }
@@ -161,22 +168,24 @@ export class Table<V> {
 
   /**
    * Joins each row with the row of another table that it names by its key. An update of the other table makes a change for every row that names it, in the order of their keys.
-   * Both tables must be in one task: their topics have one partition.
+   * Both tables must be in one task: their topics have one partition, or the other is a global table, whose topic may have any number, as may this table's then.
    *
    * @example accounts.joinByForeignKey(users, (account, user) => ({ ...account, name: user.name }), { name: "accounts-by-user", foreignKey: ({ owner }) => owner })
    */
-  joinByForeignKey<W, R>(other: Table<W>, joiner: (left: V, right: W, key: string) => R | null, options: ForeignKeyJoinOptions<V, R>): Table<R> {
-    return this.#joinByForeignKey("inner", this.#beside(other), joiner, options);
+  joinByForeignKey<W, R>(other: Table<W> | GlobalTable<W>, joiner: (left: V, right: W, key: string) => R | null, options: ForeignKeyJoinOptions<V, R>): Table<R> {
+    return this.#joinByForeignKey("inner", other, joiner, options);
   }
 
   /** The same, with a row for each row of this table; `right` is null where it names none, or one that is not there. */
-  leftJoinByForeignKey<W, R>(other: Table<W>, joiner: (left: V, right: W | null, key: string) => R | null, options: ForeignKeyJoinOptions<V, R>): Table<R> {
-    return this.#joinByForeignKey("left", this.#beside(other), joiner, options);
+  leftJoinByForeignKey<W, R>(other: Table<W> | GlobalTable<W>, joiner: (left: V, right: W | null, key: string) => R | null, options: ForeignKeyJoinOptions<V, R>): Table<R> {
+    return this.#joinByForeignKey("left", other, joiner, options);
   }
 
-  #joinByForeignKey<R>(join: "inner" | "left", other: NodeId, joiner: TableJoinNode["joiner"], options: ForeignKeyJoinOptions<V, R>): Table<R> {
+  #joinByForeignKey<R>(join: "inner" | "left", other: JoinedTable, joiner: TableJoinNode["joiner"], options: ForeignKeyJoinOptions<V, R>): Table<R> {
     const { name, foreignKey, store, value, onError } = options;
-    const joined = this.draft.table<R>(this.draft.add({ kind: "foreign-key-join", name, upstream: [this.nodeId, other], join, foreignKey, joiner, onError: errorPolicy(onError) }));
+    const right = this.#beside(other);
+    const globalTable = other instanceof GlobalTable ? right : undefined;
+    const joined = this.draft.table<R>(this.draft.add({ kind: "foreign-key-join", name, upstream: globalTable === undefined ? [this.nodeId, right] : [this.nodeId], globalTable, join, foreignKey, joiner, onError: errorPolicy(onError) }));
     return store === undefined ? joined : joined.mapValues((row) => row, { store, value });
   }
 }

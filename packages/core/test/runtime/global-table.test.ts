@@ -128,6 +128,61 @@ t.test("on a cluster every process reads the whole table, and a task that moves 
   t.same(rowsOf(sink).map((rows) => rows.slice(900)), [expected(900, 1_000, "c"), expected(900, 1_000, "c")]);
 });
 
+interface Device {
+  readonly site: string;
+  readonly n: number;
+}
+
+t.test("a join by foreign key with a global table is right over several partitions, whichever side changes and whatever is killed", async (t) => {
+  t.teardown(disarmFailpoints);
+  const joined = defineTopology("named", (b) => {
+    const sites = b.globalTable("sites", { store: "sites", value: serde.json<string>() });
+    const rows = b.table("devices", { store: "devices", value: serde.json<Device>() }).joinByForeignKey(sites, ({ n }, site, key) => ({ key, text: `${n} ${site}` }), { name: "by-site", foreignKey: ({ site }) => site });
+    rows.toStream().sink(collect("out"));
+  });
+  const dir = folder(t);
+  const log = memoryLog();
+  const sink = collectConnector();
+  await log.ensureTopic("sites", { partitions: 2 });
+  await log.ensureTopic("devices", { partitions: 3 });
+  const sites = new Map<string, string>();
+  const devices = new Map<string, Device>();
+  let fired = 0;
+  for (const [round, point] of ["commit.before-write", "commit.after-write", "commit.before-seal", "commit.after-committed", ""].entries()) {
+    for (let n = 0; n < 6; n++) sites.set(`s${n}`, `${round}/${n}`);
+    for (let n = round * 20; n < round * 20 + 60; n++) devices.set(`d${n % 80}`, { site: `s${(n * 7 + round) % 6}`, n });
+    await log.append("sites", records([...sites]));
+    await log.append("devices", records([...devices]));
+    if (point !== "") {
+      armFailpoints(`${point}=3`, (name) => {
+        fired++;
+        throw new TopologyError("TASK_FAILED", `crash at ${name}`);
+      });
+    }
+    const instance = await openInstance(joined, { log, connectors: [sink], stateDir: dir, commitRecordsMax: 25, commitIntervalMs: 2 });
+    instance.run();
+    if (point === "") await instance.drain();
+    else await Promise.race([instance.failed, new Promise((resolve) => setTimeout(resolve, 1_000))]);
+    disarmFailpoints();
+    await instance.stop();
+  }
+  t.equal(fired, 4);
+  const last = new Map((sink.values("out") as ({ readonly key: string; readonly text: string } | null)[]).flatMap((row) => (row === null ? [] : [[row.key, row.text] as const])));
+  const wanted = new Map([...devices].map(([key, { site, n }]) => [key, `${n} ${sites.get(site)}`]));
+  const sorted = (map: ReadonlyMap<string, string>) => [...map].sort(([a], [b]) => (a < b ? -1 : 1));
+  t.strictSame(sorted(last), sorted(wanted));
+  const instance = await openInstance(joined, { log, connectors: [sink], stateDir: dir });
+  instance.run();
+  const before = sink.values("out").length;
+  await log.append("sites", records([["s1", "new"]]));
+  await instance.drain();
+  await instance.stop();
+  const named = [...devices].filter(([, { site }]) => site === "s1").map(([, { n }]) => `${n} new`);
+  t.same((sink.values("out").slice(before) as { readonly text: string }[]).map(({ text }) => text).sort(), named.sort(), "one row for each device of the site, of whichever task");
+  const places = sink.rows("out").map(({ topic, partition, offset, index }) => `${topic}/${partition}/${offset}/${index}`);
+  t.equal(new Set(places).size, places.length, "no two rows have one place, though all tasks read the same record");
+});
+
 t.test("a global topic that does not exist is named, with what to do", async (t) => {
   const cluster = memoryCluster();
   t.teardown(() => cluster.close());

@@ -1,6 +1,7 @@
 /** Joins of a table's rows with the rows of another that they name. */
+import { isLeft } from "fp-ts/lib/Either.js";
 import t from "tap";
-import { defineTopology, serde } from "@iot-topology/core";
+import { defineTopology, serde, stepsBoundToOnePartition, validate } from "@iot-topology/core";
 import { collect, type TestDriver, testDriver } from "@iot-topology/core/testing";
 import { crashingRun, randomOf, randomRecords, type ScheduledRecord, straightRun } from "./crash-schedule.ts";
 
@@ -73,6 +74,22 @@ t.test("the result can be grouped: what a row was is subtracted, whichever side 
   });
   const driver = straightRun(topology, [["right", "x", "g", 1], ["right", "y", "h", 2], ["left", "a", { ref: "x", n: 1 }, 3], ["left", "b", { ref: "x", n: 2 }, 4], ["left", "a", { ref: "y", n: 5 }, 5], ["right", "x", "h", 6], ["left", "b", null, 7]]);
   t.same(out(driver), [["g", 1, 3], ["g", 3, 4], ["g", 2, 5], ["h", 5, 5], ["g", 0, 6], ["h", 7, 6], ["h", 5, 7]]);
+  t.end();
+});
+
+t.test("the other table may be a global one: every task has its rows, and sends what changes for its own", (t) => {
+  const topology = defineTopology("global", (b) => {
+    const names = b.globalTable("right", { store: "rights", value: serde.json<string>() });
+    b.table("left", { store: "lefts", value: serde.json<Row>() }).leftJoinByForeignKey(names, ({ n }, r) => `${n}|${r}`, { name: "subscriptions", foreignKey: ({ ref }) => ref }).toStream().sink(collect("out"));
+  });
+  const plan = validate(topology);
+  t.same(isLeft(plan) ? plan.left : plan.right.subTopologies.flatMap(stepsBoundToOnePartition), []);
+  const random = randomOf(7);
+  const records = randomRecords(random, ["left", "right"], 150, (n, topic) => (topic === "left" ? { ref: "abcde"[Math.floor(random() * 5)], n } : `R${n}`));
+  t.strictSame(out(straightRun(topology, records)), out(straightRun(joined("leftJoinByForeignKey"), records)));
+  const { driver, crashes } = crashingRun(topology, records, random);
+  t.ok(crashes > 0);
+  t.strictSame(out(driver), out(straightRun(topology, records)));
   t.end();
 });
 

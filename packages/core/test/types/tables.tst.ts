@@ -40,6 +40,8 @@ test("a join by foreign key takes the left row's key of the right row", () => {
       expect(city).type.toBe<{ readonly country: string } | null>();
       return 1;
     }, options);
+    const global = t.globalTable("cities", { store: "cities", value: serde.json<{ readonly country: string }>() });
+    expect(users.joinByForeignKey(global, ({ name }, { country }) => `${name} ${country}`, options)).type.toBe<Table<string>>();
     expect(users.joinByForeignKey).type.not.toBeCallableWith(cities, (user: User) => user, { name: "x" });
     expect(users.joinByForeignKey).type.not.toBeCallableWith(cities, (user: User) => user, { name: "x", foreignKey: () => 5 });
     expect(users.joinByForeignKey).type.not.toBeCallableWith(cities, (user: User) => user, { foreignKey: () => "a" });
@@ -79,7 +81,7 @@ test("a table is versioned, or its rows end, not both", () => {
   });
 });
 
-test("a global table offers nothing but to be joined by streams, by a key that a function gives", () => {
+test("a global table offers nothing but to be joined", () => {
   defineTopology("x", (t) => {
     const scores = t.globalTable("scores", { store: "scores", value: serde.integer() });
     const users = t.source("users").decode(serde.json<User>());

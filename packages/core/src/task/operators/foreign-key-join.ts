@@ -26,7 +26,7 @@ class ForeignKeyJoin {
   readonly #next: Link;
 
   constructor(context: TaskContext, node: ForeignKeyJoinNode, next: Link) {
-    const [left, right] = node.upstream;
+    const [left, right = node.globalTable] = node.upstream;
     this.#context = context;
     this.#node = node;
     this.#left = getterOf(context, left as number);
@@ -135,5 +135,8 @@ class ForeignKeyJoin {
 export function foreignKeyJoinLinks(context: TaskContext, node: ForeignKeyJoinNode, next: Link): readonly Link[] {
   const join = new ForeignKeyJoin(context, node, next);
   context.getters.set(node.id, join.get);
-  return [join.fromLeft, join.fromRight];
+  if (node.globalTable === undefined) return [join.fromLeft, join.fromRight];
+  const changes = context.globalChanges.get(node.globalTable) ?? [];
+  context.globalChanges.set(node.globalTable, [...changes, join.fromRight]);
+  return [join.fromLeft];
 }
