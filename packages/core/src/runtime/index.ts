@@ -4,7 +4,7 @@ export type { InstanceOptions } from "./options.ts";
 export type { ThreadModule, ThreadOptions, ThreadTopology } from "./thread/options.ts";
 export type { ClusterStatus, CounterStatus, HangingTransactionStatus, InputStatus, InstanceState, InstanceStatus, OutboxStatus, TaskStatus } from "./status.ts";
 export type { StoreInfo, StoreLocation } from "./queries.ts";
-export type { AnyRow, AnyView, KeyValueView, SessionView, StoreAccess, TableRow, TableView, VersionedView, ViewOf, ViewRange, WindowView } from "./store-view.ts";
+export type { AnyRow, AnyView, KeyValueView, SessionView, StoreAccess, TableRow, TableView, VersionedView, ViewOf, ViewRange, WindowedTableView, WindowRow, WindowView } from "./store-view.ts";
 export type { StoreKey, WindowRange } from "../task/store-query.ts";
 export { openSavepoint } from "./open-savepoint.ts";
 export { readStoredOffsets, type SavepointOptions, writeSavepoint } from "./savepoint.ts";

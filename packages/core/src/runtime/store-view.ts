@@ -1,5 +1,5 @@
 /** What a running topology answers of its stores: committed state, of all tasks. */
-import type { GlobalTable, KeyValueStore, OrderedStore, SessionEntry, SessionStore, StoreDeclaration, Table, Version, VersionedStore, WindowEntry, WindowStore } from "../topology/index.ts";
+import type { GlobalTable, KeyValueStore, OrderedStore, SessionEntry, SessionStore, StoreDeclaration, Table, Version, VersionedStore, WindowedTable, WindowEntry, WindowStore } from "../topology/index.ts";
 
 /** Which keys: from `from` (included) below `below` (excluded), in the order of their UTF-8 bytes, so many at most. */
 export interface ViewRange {
@@ -51,6 +51,25 @@ export interface SessionView<V> {
   fetch(key: string, from: number, to: number): AsyncIterable<SessionEntry<V>>;
 }
 
+/** A result of a windowed table: the bounds are those of {@link Windowed}. */
+export interface WindowRow<V> {
+  readonly key: string;
+  readonly start: number;
+  readonly end: number;
+  readonly value: V;
+  /** The greatest event time of its records; a session's end. */
+  readonly timestamp: number;
+}
+
+/** A windowed table: results a key and window, or a key and session. */
+export interface WindowedTableView<V> {
+  /**
+   * The windows of a key that start from one time to another, or its sessions that reach into them; both included, by start. At most 10,000 windows are looked at. Windows that
+   * start behind the stream time, of records whose clock is ahead, are found where `to` is finite.
+   */
+  fetch(key: string, from: number, to: number): AsyncIterable<WindowRow<V>>;
+}
+
 /** What a store's handle inside a step is from outside. */
 export type ViewOf<H> =
   H extends OrderedStore<infer V> ? KeyValueView<V>
@@ -86,6 +105,7 @@ export interface StoreAccess {
    * const last = keyValueStore("last", { value: serde.float64() });  // declared in the topology
    * await instance.store(last).get("sensor-1");                      // number | undefined
    */
+  <V>(table: WindowedTable<V>): WindowedTableView<V>;
   <V>(table: Table<V> | GlobalTable<V>): TableView<V>;
   <N extends string, H>(store: StoreDeclaration<N, H>): ViewOf<H>;
   (name: string): AnyView;

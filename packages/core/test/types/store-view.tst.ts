@@ -1,13 +1,15 @@
 import { expect, test } from "tstyche";
-import { type AnyView, customStore, type GlobalTable, type Instance, type KeyValueView, keyValueStore, orderedStore, serde, sessionStore, type SessionView, type Table, type TableView, versionedStore, type VersionedView, windowStore, type WindowView } from "@iot-topology/core";
+import { type AnyView, customStore, type GlobalTable, type Instance, type KeyValueView, keyValueStore, orderedStore, serde, sessionStore, type SessionView, type Table, type TableView, versionedStore, type VersionedView, type WindowedTable, type WindowedTableView, windowStore, type WindowView } from "@iot-topology/core";
 
 declare const instance: Instance;
 declare const counts: Table<number>;
+declare const visits: WindowedTable<string>;
 declare const places: GlobalTable<string>;
 
 test("a store is asked by what declared it, with its type", () => {
   expect(instance.store(counts)).type.toBe<TableView<number>>();
   expect(instance.store(counts).get("a")).type.toBe<Promise<number | undefined>>();
+  expect(instance.store(visits)).type.toBe<WindowedTableView<string>>();
   expect(instance.store(places)).type.toBe<TableView<string>>();
   expect(instance.store(keyValueStore("a", { value: serde.string() }))).type.toBe<KeyValueView<string>>();
   expect(instance.store(orderedStore("a", { value: serde.string() }))).type.toBe<KeyValueView<string>>();

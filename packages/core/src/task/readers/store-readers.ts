@@ -1,6 +1,7 @@
 import type { ProcessNode, StoreDeclaration, TopologyNode } from "../../topology/index.ts";
 import { declaredReader, tableReader, versionedTableReader } from "./key-value-reader.ts";
 import type { StoreReader } from "./reader.ts";
+import { windowedReader } from "./windowed-reader.ts";
 import { sessionStoreReader, versionedStoreReader, windowStoreReader } from "./window-reader.ts";
 
 function readerOfStore(declaration: StoreDeclaration, node: ProcessNode, steps: readonly string[]): StoreReader | undefined {
@@ -42,9 +43,12 @@ export function storeReaders(nodes: readonly TopologyNode[]): StoreReader[] {
         return node.serde === undefined || node.name === undefined ? [] : [tableReader(node.name, node, node.serde)];
       case "keyed-aggregate":
       case "table-aggregate":
+      case "cogroup":
         return [tableReader(node.name, node, node.serde)];
       case "global-table":
         return [{ ...tableReader(node.name, node, node.serde), isEverywhere: true }];
+      case "windowed-aggregate":
+        return [windowedReader(node)];
       case "process":
         return readersOfProcess(node, nodes);
       default:

@@ -74,13 +74,18 @@ export function sessionsCodec<A>(lists: ValueCodec<Session<A>[]>): ValueCodec<Se
   };
 }
 
+/** How long the segments are in which closed sessions stand, by when they ended. */
+export function archiveSegmentMs(keptMs: number): number {
+  return Math.max(SEGMENT_MS_MIN, Math.floor(keptMs / ARCHIVE_SEGMENTS));
+}
+
 /** Closed sessions, for those who keep them longer than records can come for them. */
 class SessionArchive<A> {
   readonly #table: WindowTable<Session<A>[]>;
   readonly #segmentMs: number;
 
   constructor({ context, name }: WindowingOptions<A>, codec: ValueCodec<Session<A>[]>, keptMs: number) {
-    this.#segmentMs = Math.max(SEGMENT_MS_MIN, Math.floor(keptMs / ARCHIVE_SEGMENTS));
+    this.#segmentMs = archiveSegmentMs(keptMs);
     this.#table = new WindowTable(context.backend, name, codec, storeOptions(context));
     context.windows.push({ table: this.#table, startBound: () => (context.streamTimes[name] ?? Number.NEGATIVE_INFINITY) - keptMs - this.#segmentMs + 1 });
   }

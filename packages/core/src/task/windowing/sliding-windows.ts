@@ -57,6 +57,11 @@ export function chunkCodec<A>(totals: ValueCodec<A>): ValueCodec<Chunk<A>> {
   };
 }
 
+/** How long the segments are in which windows stand, by their starts. */
+export function segmentMsOf({ timeDifferenceMs }: SlidingWindow): number {
+  return Math.max(SEGMENT_MS_MIN, timeDifferenceMs + 1);
+}
+
 /** A key's windows in order of their starts. */
 class SlideTable<A> {
   readonly #table: WindowTable<Chunk<A>>;
@@ -64,7 +69,7 @@ class SlideTable<A> {
 
   constructor(options: WindowingOptions<A, SlidingWindow>, kept: number) {
     const { context, name, window } = options;
-    this.#segmentMs = Math.max(SEGMENT_MS_MIN, window.timeDifferenceMs + 1);
+    this.#segmentMs = segmentMsOf(window);
     this.#table = new WindowTable(context.backend, name, chunkCodec(options.codec), storeOptions(context));
     const startBound = (): number => (context.streamTimes[name] ?? Number.NEGATIVE_INFINITY) - kept - this.#segmentMs + 1;
     context.windows.push({ table: this.#table, startBound });
