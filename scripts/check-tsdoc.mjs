@@ -100,7 +100,8 @@ const types = spawnSync(process.execPath, [join(root, "node_modules", "typescrip
 if (types.status !== 0) failures.push(types.stdout);
 const { status, stdout, stderr } = spawnSync(process.execPath, ["--conditions=@iot-topology/source", "--no-warnings", join(folder, "run.mjs"), ...examples.map(({ path }) => path)], { cwd: root, encoding: "utf8" });
 if (status !== 0 || stdout !== "") failures.push(`${stdout}${stderr}`);
-if (failures.length > 0) failures.push(...examples.map(({ file, line, path }) => `${path} is of ${file}:${line}`));
+const text = failures.join("\n");
+failures.push(...examples.filter(({ path }) => text.includes(path.slice(folder.length + 1))).map(({ file, line, path }) => `${path} is of ${file}:${line}`));
 process.stdout.write(`${examples.length} examples\n${failures.join("\n")}\n`);
 // What failed stays to be looked at.
 if (failures.length === 0) rmSync(folder, { recursive: true });

@@ -218,7 +218,7 @@ export class Stream<V> {
   /**
    * The same for values that a serde keeps, by a key that a function gives.
    *
-   * @example t.source("visits").decode(serde.json<Visit>()).repartition("by-user", { by: (visit) => visit?.user ?? null, value: serde.json<Visit>() }).groupByKey().count("visits-a-user")
+   * @example t.source("visits").decode(serde.json<Click>()).repartition("by-user", { by: (visit) => visit?.user ?? null, value: serde.json<Click>() }).groupByKey().count("visits-a-user")
    */
   repartition(name: string, options: SerdeRepartitionOptions<V>): Stream<V>;
   repartition(...args: readonly unknown[]): unknown {

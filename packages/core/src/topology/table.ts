@@ -128,7 +128,7 @@ export class Table<V> {
    * Rows of one group must be in one task: the topic has one partition, or `repartition` names a topic of the topology's own, `<topology>-<name>-repartition`, through which the
    * changes go to the task that has their group.
    *
-   * @example users.groupBy((user) => ({ key: user.country, value: user.id }), { repartition: "by-country", value: serde.string() }).count("users-a-country")
+   * @example users.groupBy((user) => ({ key: user.country, value: user.name }), { repartition: "by-country", value: serde.string() }).count("users-a-country")
    */
   groupBy<W>(group: (value: V, key: string) => GroupedRow<W>, options: TableGroupOptions<W> = {}): TableGroup<W> {
     const { repartition, value, partitions } = options;
