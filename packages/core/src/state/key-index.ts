@@ -149,6 +149,11 @@ export class KeyIndex {
     return { id, leaf: node as Leaf };
   }
 
+  has(key: string): boolean {
+    const { leaf } = this.#find(key, []);
+    return leaf.keys[lowerBound(leaf.keys, key)] === key;
+  }
+
   /** Adds a key; nothing where it is there. */
   insert(key: string): void {
     const path: Step[] = [];

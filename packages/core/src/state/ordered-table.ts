@@ -39,6 +39,15 @@ export class OrderedTable<V> {
     if (this.#values.get(key) === undefined) this.#index.insert(key);
     this.#values.put(key, value);
   }
+  /** Whether a key is there, without a look at its value: asks the index, which is in memory as a rule, where `get` asks LevelDB for what is not there. */
+  has(key: string): boolean {
+    return this.#index.has(key);
+  }
+  /** Sets a key that is not there. */
+  add(key: string, value: V): void {
+    this.#index.insert(key);
+    this.#values.put(key, value);
+  }
   delete(key: string): void {
     if (this.#values.get(key) === undefined) return;
     this.#index.remove(key);

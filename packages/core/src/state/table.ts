@@ -35,14 +35,18 @@ export class StateTable<V> {
   #lastKey: string | undefined;
   #last: Entry<V> | undefined;
 
-  /** `prefix` must not end inside another store's: stores are kept apart by it. */
-  constructor(backend: StateBackend, name: string, codec: ValueCodec<V>, options: { readonly entriesMax: number; readonly scratch: ByteWriter; readonly prefix?: string }) {
+  /** True while all that is stored is in memory too, so that the backend need not be asked for what is not there: 2 us a look-up in LevelDB. */
+  #isComplete: boolean;
+
+  /** `prefix` must not end inside another store's: stores are kept apart by it. `isEmpty` says that the backend is known to hold nothing below it. */
+  constructor(backend: StateBackend, name: string, codec: ValueCodec<V>, options: { readonly entriesMax: number; readonly scratch: ByteWriter; readonly prefix?: string; readonly isEmpty?: boolean }) {
     this.name = name;
     this.#prefix = options.prefix ?? `s${NUL}${name}${NUL}`;
     this.#backend = backend;
     this.#codec = codec;
     this.#entriesMax = options.entriesMax;
     this.#scratch = options.scratch;
+    this.#isComplete = options.isEmpty === true;
   }
 
   get size(): number {
@@ -66,6 +70,7 @@ export class StateTable<V> {
       this.#young.set(key, old);
       return old;
     }
+    if (this.#isComplete) return undefined;
     const payload = readEntry(this.#backend, this.#scratch, this.#prefix, key, `store ${this.name}`);
     if (payload === undefined) return undefined;
     const entry: Entry<V> = { key, value: this.#codec.decode(new ByteReader(payload)), dirty: false };
@@ -121,6 +126,7 @@ export class StateTable<V> {
     this.#inFlight = [];
     if (this.#young.size <= this.#entriesMax / 2) return;
     this.#lastKey = undefined;
+    if (this.#old.size > 0) this.#isComplete = false;
     this.#old = this.#young;
     this.#young = new Map();
     // What was deleted stays known until it leaves the cache, so nothing but dirty entries must be carried over.

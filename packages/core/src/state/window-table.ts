@@ -20,17 +20,20 @@ export class WindowTable<V> {
   readonly #backend: StateBackend;
   readonly #codec: ValueCodec<V>;
   readonly #options: { readonly entriesMax: number; readonly scratch: ByteWriter };
+  readonly #isEmpty: (start: number) => boolean;
   readonly #buckets = new Map<number, StateTable<V>>();
   #lastStart = Number.NaN;
   #last: StateTable<V> | undefined;
   #expiredTo = Number.NEGATIVE_INFINITY;
 
-  constructor(backend: StateBackend, name: string, codec: ValueCodec<V>, options: { readonly entriesMax: number; readonly scratch: ByteWriter }) {
+  /** `isEmpty` tells of a window that is known to hold nothing in the backend; it is asked when the window comes into memory. */
+  constructor(backend: StateBackend, name: string, codec: ValueCodec<V>, options: { readonly entriesMax: number; readonly scratch: ByteWriter }, isEmpty: (start: number) => boolean = () => false) {
     this.name = name;
     this.#prefix = `w${NUL}${name}${NUL}`;
     this.#backend = backend;
     this.#codec = codec;
     this.#options = options;
+    this.#isEmpty = isEmpty;
   }
 
   /** The number of windows in memory. */
@@ -42,7 +45,7 @@ export class WindowTable<V> {
     if (start === this.#lastStart && this.#last !== undefined) return this.#last;
     let bucket = this.#buckets.get(start);
     if (bucket === undefined) {
-      bucket = new StateTable(this.#backend, this.name, this.#codec, { ...this.#options, prefix: `${this.#prefix}${startText(start)}${NUL}` });
+      bucket = new StateTable(this.#backend, this.name, this.#codec, { ...this.#options, prefix: `${this.#prefix}${startText(start)}${NUL}`, isEmpty: this.#isEmpty(start) });
       this.#buckets.set(start, bucket);
     }
     this.#lastStart = start;

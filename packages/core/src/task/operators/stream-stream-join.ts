@@ -40,7 +40,7 @@ function openSide(context: TaskContext, node: StreamStreamJoinNode, isLeft: bool
   const stretchMs = Math.max(beforeMs + afterMs + 1, Math.ceil(retentionMs / STRETCHES));
   const buffer = new JoinBuffer<unknown>(backend, timeName, serde, { stretchMs, entriesMax: cacheEntriesMax, scratch });
   // By whole stretches, so that LevelDB is asked to clear only when there is something to clear.
-  context.windows.push({ table: buffer.table, startBound: () => Math.floor(((context.streamTimes[timeName] ?? Number.NEGATIVE_INFINITY) - retentionMs + 1) / stretchMs) * stretchMs });
+  for (const table of buffer.tables) context.windows.push({ table, startBound: () => Math.floor(((context.streamTimes[timeName] ?? Number.NEGATIVE_INFINITY) - retentionMs + 1) / stretchMs) * stretchMs });
   const leavesAlone = node.join === "outer" || (node.join === "left" && isLeft);
   return {
     isLeft,

@@ -59,7 +59,9 @@ function holding(context: TaskContext, name: string, { graceMs, serde }: { reado
     // What the grace has passed already waits for nothing.
     if (timestamp <= bound) return join({ key, value, timestamp, headers }, key);
     const place = timedKey(timestamp, heldKey(key));
-    waiting.put(place, [...(waiting.get(place) ?? []), { value: frozen(value), headers }]);
+    const held = { value: frozen(value), headers };
+    if (waiting.has(place)) waiting.put(place, [...(waiting.get(place) ?? []), held]);
+    else waiting.add(place, [held]);
     earliest = Math.min(earliest, timestamp);
   };
 }

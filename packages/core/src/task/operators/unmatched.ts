@@ -23,8 +23,8 @@ export class Unmatched {
 
   hold(key: string, timestamp: number, record: HeldRecord<unknown>): void {
     const place = timedKey(timestamp, key);
-    const held = this.#table.get(place);
-    this.#table.put(place, held === undefined ? [record] : [...held, record]);
+    if (this.#table.has(place)) this.#table.put(place, [...(this.#table.get(place) ?? []), record]);
+    else this.#table.add(place, [record]);
     if (timestamp < this.#earliest) this.#earliest = timestamp;
   }
 
