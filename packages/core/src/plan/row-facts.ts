@@ -30,6 +30,10 @@ function factsOf(node: TopologyNode, nodes: readonly TopologyNode[], at: (id: No
       return { mayRepeat: before().mayRepeat, isUpdated: node.emit !== "close", group: undefined, identity: undefined };
     case "suppress":
       return { ...before(), isUpdated: node.until.kind !== "window-closes", group: undefined, identity: undefined };
+    case "stream-table-join":
+    case "stream-global-table-join":
+      // The table's rows are looked up, not sent on.
+      return { ...at(node.upstream[0] as NodeId), group: undefined, identity: undefined };
     case "late":
       // What is late left before the step in front did anything with it.
       return at(nodes[node.upstream[0] as NodeId]?.upstream[0] as NodeId);

@@ -10,6 +10,7 @@ import { ClusterInstance } from "./cluster-instance.ts";
 import { openTopics, refuseWithMembers, resetCluster } from "./cluster-topics.ts";
 import { DeliveryLane } from "./lane.ts";
 import { logSinks } from "./log-sinks.ts";
+import { refuseOrphans } from "./orphan-state.ts";
 import { type OpenedState, type OpenedTask, openTask } from "./open-task.ts";
 import type { InstanceOptions, ResolvedOptions } from "./options.ts";
 import { instanceStatusOf } from "./status-of.ts";
@@ -252,6 +253,7 @@ export async function openInstance(topology: Topology, given: InstanceOptions): 
       if ((await options.log.partitionCount(topic)) === undefined) await options.log.ensureTopic(topic, { partitions: options.partitions });
     }
     for (const part of plan.subTopologies) partitionCounts.set(part.name, await partitionsOf(plan, part, partitionCounts, options));
+    await refuseOrphans(plan, partitionCounts, options);
     const sinks = await openSinks(plan, options, [...options.connectors, ownTopics(plan, options)], plan.sinks);
     if (options.threads !== undefined && options.threads.count > 1) return await ThreadedInstance.open(plan, options, options.threads, partitionCounts, sinks);
     for (const part of plan.subTopologies) {

@@ -92,6 +92,18 @@ t.test("a table's changes and aggregates a key are updates", (t) => {
   t.end();
 });
 
+t.test("rows of a table that are looked up do not make updates of a stream", (t) => {
+  const seen: RowFacts[] = [];
+  const spy = (name: string): SinkSpec<unknown> => ({ ...collect(name), warnings: (rows) => (seen.push(rows), []) });
+  warned((b) => {
+    const users = b.table("users", { store: "users", value: serde.string() });
+    const clicks = b.source("clicks", { redelivery: 0 }).decode(serde.string());
+    clicks.join(users, (click, user) => `${click} by ${user}`).sink(spy("joined"));
+  });
+  t.match(seen, [{ isUpdated: false, mayRepeat: false }]);
+  t.end();
+});
+
 t.test("what the topology accepts is not shown, step by step and rule by rule", (t) => {
   const build = (b: TopologyBuilder): void => source(b).dedup("seen", { by: ["id"] }).groupBy("id").windowed(tumbling(1, { grace: "unbounded" })).count("n").sink(collect("o"));
   t.same(rules(build, { accepts: { seen: ["STATE_UNBOUNDED"], n: ["DEDUP_WINDOW_SMALL"] } }), [["STATE_UNBOUNDED", "n"]]);

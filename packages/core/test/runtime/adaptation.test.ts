@@ -71,6 +71,14 @@ t.test("a store that a version had left out lacks what came since, and is not ta
   await t.rejects(runPlant("1", dir, 4), { code: "STATE_MISMATCH", message: /store totals: a version in between had left it out/ });
 });
 
+t.test("a source of another name has other tasks, and does not leave the stores of the former behind unseen", async (t) => {
+  const dir = folder(t);
+  await runPlant("1", dir, 1);
+  await t.rejects(runPlant("renamed", dir, 2), { code: "STATE_MISMATCH", message: /store totals stands in the state of task events_0, which this topology does not have: it keeps it in orders/ });
+  t.equal((await runPlant("1", dir, 2)).size, KEYS, "nothing was changed");
+  t.equal((await runPlant("renamed", folder(t), 2)).size, KEYS);
+});
+
 async function follow(log: ClusterLog, version: Version, stateDir: string | null): Promise<{ readonly instance: Instance; readonly totals: () => ReadonlyMap<string, unknown> }> {
   const sink = collectConnector();
   const instance = await openInstance(plant(version), { log, connectors: [sink], stateDir, createTopics: true, partitions: 2, sessionTimeoutMs: 1_000 });

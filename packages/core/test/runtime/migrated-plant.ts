@@ -10,9 +10,9 @@ const One = record("Total", { n: c.int32(), note: c.string() });
 const Two = record("Total", { n: c.int64(), note: c.string(), cents: c.int64() });
 
 /** `1` counts; `2` counts in hundredths too, and takes over what 1 has stored; `2-without` has no way from it, `2-failing` one that fails, `3` another form. */
-export type Version = "1" | "2" | "2-without" | "2-failing" | "3" | "none";
+export type Version = "1" | "2" | "2-without" | "2-failing" | "3" | "renamed" | "none";
 
-function totals(version: Exclude<Version, "1" | "none">) {
+function totals(version: Exclude<Version, "1" | "renamed" | "none">) {
   const map = (old: { readonly n: number; readonly note: string }) => {
     if (version === "2-failing" && old.note === "") throw new Error("no note");
     return { ...old, n: BigInt(old.n), cents: BigInt(old.n) * 100n };
@@ -22,11 +22,11 @@ function totals(version: Exclude<Version, "1" | "none">) {
 
 export function plant(version: Version): Topology {
   return defineTopology("plant", (b) => {
-    const events = b.source("events").decode(serde.string());
+    const events = b.source("events", version === "renamed" ? { name: "orders" } : {}).decode(serde.string());
     events.sink(collect("events"));
     if (version === "none") return;
     const group = events.groupByKey();
-    if (version === "1") {
+    if (version === "1" || version === "renamed") {
       group.aggregate("totals", { value: serde.binary(One), init: () => ({ n: 0, note: NOTE }), add: (total, value) => ({ n: total.n + 1, note: value === "empty" ? "" : NOTE }) }).toStream().sink(collect("totals"));
       return;
     }

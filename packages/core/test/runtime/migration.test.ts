@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { c, carries, defineTopology, hours, keyValueStore, openInstance, orderedStore, record, type Serde, serde, sessionStore, type Stream, type TopologyBuilder, tumbling, windowStore } from "@iot-topology/core";
+import { c, carries, defineTopology, hopping, hours, keyValueStore, openInstance, orderedStore, record, type Serde, serde, sessionStore, type Stream, type TopologyBuilder, tumbling, windowStore } from "@iot-topology/core";
 import { collect, collectConnector, memoryLog } from "@iot-topology/core/testing";
 
 const Old = record("Row", { id: c.string(), n: c.int32() });
@@ -25,6 +25,17 @@ const STORES: Readonly<Record<string, Use>> = {
   "a table with a ttl": (b, value, first, next) => {
     const rows = b.source("in").decode(serde.string()).groupByKey();
     rows.aggregate("rows", { value, init: () => first("k"), add: next, ttl: hours(1) }).toStream().sink(out);
+  },
+  "a table that another is joined to": (b, value, first, next) => {
+    const counted = b.source("in").decode(serde.string()).groupByKey();
+    const rows = counted.aggregate("counted", { value, init: () => first("k"), add: next });
+    rows.mapValues((row) => row, { store: "rows", value }).toStream().sink(out);
+  },
+  "tumbling windows of a key": (b, value, first, next) => {
+    b.source("in").decode(serde.string()).groupByKey().windowed(tumbling(hours(1), { grace: 0 })).aggregate("rows", { value, init: () => first("k"), add: next }).toStream().map(({ value: row }) => row).sink(out);
+  },
+  "hopping windows of a key": (b, value, first, next) => {
+    b.source("in").decode(serde.string()).groupByKey().windowed(hopping(hours(1), { advance: hours(1), grace: 0 })).aggregate("rows", { value, init: () => first("k"), add: next }).toStream().map(({ value: row }) => row).sink(out);
   },
   "a processor's key-value store": (b, value, first, next) => {
     const rows = keyValueStore("rows", { value });

@@ -62,7 +62,8 @@ function storeChanges(before: TopologyLock, after: TopologyLock, plan: Plan): Ch
     added: fine("it is new", "it begins empty: what was processed before is not in it"),
     changed: (name, was, is) => {
       const store = stores.get(name);
-      const moved = was.part === is.part ? [] : [lost(`it was kept by the tasks of ${was.part} and is by those of ${is.part}`, "what it holds stays with the former tasks")];
+      // A global table is in every task that asks it.
+      const moved = was.part === is.part || is.kind === "global-table" ? [] : [lost(`it was kept by the tasks of ${was.part} and is by those of ${is.part}`, "what it holds stays with the former tasks")];
       return [...moved, ...(store === undefined ? [] : storeDifferences(was, store))];
     },
   });

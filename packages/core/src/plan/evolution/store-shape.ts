@@ -94,6 +94,8 @@ const STORES: StoresOf = {
   process: (node) => node.stores.map(declaredStore),
   // How long and how often a call is tried says nothing of the records that wait for it.
   "map-async": (node) => [store(node.name, node.kind, "the order of records", { value: node.serde as Serde<never> }, {})],
+  // Each task has all of its topic.
+  "global-table": (node) => [store(node.name, node.kind, `the keys of ${node.topic}`, { serde: node.serde as Serde<never> }, {})],
   "foreign-key-join": (node) => [store(node.name, node.kind, "the foreign key", {}, {})],
   "windowed-group": (node) => aggregateStores(node).map(({ shape, ...rest }) => ({ ...rest, shape: { ...shape, kind: `windowed ${shape.kind}${node.emit === "close" ? ", on close" : ""}` } })),
 };

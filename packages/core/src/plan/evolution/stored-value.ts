@@ -25,12 +25,16 @@ function afterGroup(payload: Buffer): number {
 /** Entries that are the value alone. */
 const PLAIN = /^process, (key-value|ordered|window|session)$/;
 /** Entries that begin with a time: the row's, or that at which it ends. */
-const TIMED = /^(table|global-table|table-filter|table-map|table-join|(keyed-aggregate|table-aggregate), \w+|process, (key-value|ordered), with a ttl)(, with a ttl)?$/;
+const TIMED = /^(table|global-table|global-table|table-filter|table-map|table-join|(keyed-aggregate|table-aggregate), \w+|process, (key-value|ordered), with a ttl)(, with a ttl)?$/;
+
+/** The same a window, where windows lie apart: sessions and sliding windows stand several in an entry. */
+const WINDOWED = /^windowed-aggregate(, \w+)?(, on close)?$/;
 
 /** How to get at the values of a store; undefined where its entries hold something else, so that its values cannot be made over one by one. */
 export function storedValues({ kind, settings }: StoreShape): StoredValues | undefined {
   if (kind === "reduce") return { prefix: settings["window"] === undefined ? "s" : "w", valueAt: afterGroup };
   if (PLAIN.test(kind)) return { prefix: "s", valueAt: () => 0 };
+  if (WINDOWED.test(kind) && (settings["window"] === "tumbling" || settings["window"] === "hopping")) return { prefix: "w", valueAt: afterTimestamp };
   if (TIMED.test(kind)) return { prefix: "s", valueAt: afterTimestamp };
   return undefined;
 }

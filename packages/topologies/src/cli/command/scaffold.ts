@@ -11,6 +11,7 @@ export function scaffold(name: string, version: string): ReadonlyMap<string, str
       sample: "iot-topology start ./topology.ts --input sample.ndjson --key sensor --until-end",
       describe: "iot-topology describe ./topology.ts",
       test: "node --test",
+      check: "iot-topology check ./topology.ts",
     },
     dependencies: { "@iot-topology/connectors": range, "@iot-topology/core": range, "iot-topology": range },
     devDependencies: { "@types/node": "^24.0.0", node: "^24.0.0", typescript: "~6.0.0" },
