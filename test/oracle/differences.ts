@@ -30,9 +30,9 @@ export const DELIBERATE_DIFFERENCES: readonly DeliberateDifference[] = Object.fr
   },
   {
     rule: "sessionsAreFound",
-    theirs: "With the default retention, a session at the edge of its grace is no longer found, though a record for it is not late yet: a new session overwrites it.",
-    ours: "A session that may still be merged into is found.",
-    reason: "The overwritten session's records are lost.",
+    theirs: "Which sessions a record is merged into depends on the retention: with the default one, a session at the edge of its grace is not found and overwritten; with a longer one, a session that was closed and emitted is found, and emitted again.",
+    ours: "A record is merged into the sessions that are not closed, whatever the retention.",
+    reason: "An overwritten session's records are lost, and those of a session that is emitted twice count double.",
   },
   {
     rule: "suppressOnce",
