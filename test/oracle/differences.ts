@@ -47,6 +47,12 @@ export const DELIBERATE_DIFFERENCES: readonly DeliberateDifference[] = Object.fr
     reason: "`L|null` followed by `L|R` doubles a row that was announced as final.",
   },
   {
+    rule: "epochIsNoBound",
+    theirs: "A join whose window lies wholly before or behind a record takes bounds before the epoch for 0, and matches records at 0 that are outside of the window.",
+    ours: "Records match where the window says so.",
+    reason: "A match outside of the window is wrong.",
+  },
+  {
     rule: "closesByEitherSide",
     theirs: "An outer join whose windows differ by side delays unmatched records until the side with the shorter window brings the time.",
     ours: "Unmatched records leave as soon as either side's time has closed their window.",

@@ -11,6 +11,8 @@ export interface ModelRules {
   readonly suppressOnce: boolean;
   /** An unmatched record is sent once nothing can match it any more, and matches nothing after that. */
   readonly unmatchedOnce: boolean;
+  /** A join's window that ends before the epoch holds nothing. */
+  readonly epochIsNoBound: boolean;
   /** What a record closes does not depend on which side of a join brought it. */
   readonly closesByEitherSide: boolean;
   /** The last record before another one is that with the greatest time, so that no window begins with what lies before it. */
@@ -38,6 +40,7 @@ export const KAFKA_RULES: ModelRules = Object.freeze({
   sessionsAreFound: false,
   suppressOnce: false,
   unmatchedOnce: false,
+  epochIsNoBound: false,
   closesByEitherSide: false,
   slidingSeesLastRecord: false,
   lateOnce: false,

@@ -70,8 +70,9 @@ export function streamJoin(step: StreamJoinStep): (record: ModelRecord, isLeft: 
     const record: Kept = { key, value, ts, isLeft };
     own.time = Math.max(own.time, ts);
     if (ts === streamTime) closeUnmatched(isLeft);
-    const from = Math.max(0, ts - (isLeft ? beforeMs : afterMs));
-    const to = Math.max(0, ts + (isLeft ? afterMs : beforeMs));
+    const least = rules.epochIsNoBound ? Number.NEGATIVE_INFINITY : 0;
+    const from = Math.max(least, ts - (isLeft ? beforeMs : afterMs));
+    const to = Math.max(least, ts + (isLeft ? afterMs : beforeMs));
     const matches = other.kept
       .filter((candidate) => candidate.key === key && candidate.ts >= from && candidate.ts <= to && candidate.ts > other.time - retention && !(rules.unmatchedOnce && gone.has(candidate)))
       .sort((a, b) => a.ts - b.ts);
