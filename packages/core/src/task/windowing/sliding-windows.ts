@@ -4,6 +4,8 @@
  *
  * Which records there were is read off the windows: the newest one that holds a record's time begins at it or right behind the record before it. One rule is ours: the record before
  * another one is always the last of those; Kafka Streams may take an older one, and then counts records in a window that they lie outside of.
+ * As there, a record that comes when its own window is closed, but some that hold it are not, counts in those only: no window tells that it was there, so that one which a later record
+ * begins may lack it, or begin with a total that holds it although it lies before.
  *
  *   "w\0" name "\0" segment as 16 hex digits "\0" key -> chunk := windows of the key that start in the segment, by start:
  *     count varint | (first start f64, then distances varint | timestamp - start varint | total, sized)*
