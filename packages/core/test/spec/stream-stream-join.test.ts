@@ -3,6 +3,7 @@ import t from "tap";
 import { defineTopology, joinWindow, serde, type Stream, type TopologyBuilder, validate } from "@iot-topology/core";
 import { collect, testDriver } from "@iot-topology/core/testing";
 import { isLeft } from "fp-ts/lib/Either.js";
+import { storesOf } from "../../src/plan/evolution/store-shape.ts";
 import type { StateBackend } from "../../src/state/backend.ts";
 import { memoryBackend } from "../../src/state/memory-backend.ts";
 import { TaskInput } from "../../src/task/input.ts";
@@ -176,6 +177,13 @@ t.test("what is too old leaves the stores", async (t) => {
   const [early, late] = [sizes[2] as number, sizes.at(-1) as number];
   t.ok(early > 0 && late < early * 1.5, `${early} bytes after 3,000 records, ${late} after 20,000`);
   t.ok(task.windowsOpen < 20, `${task.windowsOpen} stretches of time in memory`);
+});
+
+t.test("a lock tells joins apart whose stores differ: by kind, by window, by serde", (t) => {
+  const shapes = [topologyOf("inner", within(1, 1, 0)), topologyOf("left", within(1, 1, 0)), topologyOf("left", within(1, 2, 0))].map(({ nodes }) => JSON.stringify(nodes.flatMap(storesOf)));
+  t.equal(new Set(shapes).size, 3);
+  t.match(shapes[1], /"left":.*"right":.*"beforeMs":1,"afterMs":1,"graceMs":0/);
+  t.end();
 });
 
 t.test("a window without end or of a fraction is refused", (t) => {

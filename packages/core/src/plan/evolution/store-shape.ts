@@ -103,6 +103,8 @@ const STORES: StoresOf = {
 /** Versions stand in another form than rows; and of rows that were kept without a ttl nobody has noted when they end. */
 function keptBeside(node: TopologyNode): string {
   if (node.kind === "table" && node.historyMs !== undefined) return ", versioned";
+  // An inner join has not noted which of the records that it keeps are unmatched.
+  if (node.kind === "stream-stream-join") return `, ${node.join}`;
   // Windows that emit on close note which of them are open.
   if (node.kind === "windowed-aggregate" && node.emit === "close") return ", on close";
   return (node.kind === "table" || node.kind === "keyed-aggregate" || node.kind === "cogroup") && node.ttlMs !== undefined ? ", with a ttl" : "";

@@ -18,6 +18,7 @@ import { Unmatched, type UnmatchedRecord } from "./unmatched.ts";
 
 // A store of 100 stretches keeps at most a hundredth of it longer than needed, and a look-up goes over a hundredth of it at the most.
 const STRETCHES = 100;
+const ENTRIES_MIN = 1_000;
 
 /** One of the two streams. */
 interface Side {
@@ -38,7 +39,9 @@ function openSide(context: TaskContext, node: StreamStreamJoinNode, isLeft: bool
   const serde: AnySerde = isLeft ? node.left : node.right;
   const timeName = `${node.name}/${isLeft ? "left" : "right"}`;
   const stretchMs = Math.max(beforeMs + afterMs + 1, Math.ceil(retentionMs / STRETCHES));
-  const buffer = new JoinBuffer<unknown>(backend, timeName, serde, { stretchMs, entriesMax: cacheEntriesMax, scratch });
+  // What may be kept decoded is shared by the stretches that are kept at one time.
+  const entriesMax = Math.max(ENTRIES_MIN, Math.ceil(cacheEntriesMax / (retentionMs / stretchMs + 2)));
+  const buffer = new JoinBuffer<unknown>(backend, timeName, serde, { stretchMs, entriesMax, scratch });
   // By whole stretches, so that LevelDB is asked to clear only when there is something to clear.
   for (const table of buffer.tables) context.windows.push({ table, startBound: () => Math.floor(((context.streamTimes[timeName] ?? Number.NEGATIVE_INFINITY) - retentionMs + 1) / stretchMs) * stretchMs });
   const leavesAlone = node.join === "outer" || (node.join === "left" && isLeft);
