@@ -10,6 +10,10 @@ import { fetchBatches, fetchRecords } from "./reader.ts";
 import { type ProtectedOffset, type Retention, type RetentionResult, expiredBatches, removeExpired } from "./retention.ts";
 import { type PartitionState, type TopicState, loadTopics, newPartitions, openSealedValue } from "./state.ts";
 
+const MIB = 1 << 20;
+/** A log is read in order: what lies behind need not stay mapped. */
+const OPEN_TABLES_MAX = 64;
+
 /**
  * Opens the embedded log. All its files and the order of its offsets are checked first.
  *
@@ -22,7 +26,7 @@ import { type PartitionState, type TopicState, loadTopics, newPartitions, openSe
  * ```
  */
 export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<EmbeddedLog> {
-  const level = await openLevel(options.dir, { cacheBytes: options.cacheBytes ?? 8 << 20 }).catch((error: unknown) => {
+  const level = await openLevel(options.dir, { cacheBytes: options.cacheBytes ?? 8 * MIB, writeBufferBytes: 16 * MIB, maxFileBytes: 2 * MIB, openTablesMax: OPEN_TABLES_MAX }).catch((error: unknown) => {
     if (!(error instanceof TopologyError) || error.code !== "STATE_CORRUPT") throw error;
     throw new TopologyError("LOG_CORRUPT", error.message.split("\n")[0] as string, {
       ...(error.place === undefined ? {} : { place: error.place }),

@@ -22,6 +22,8 @@ import { ThreadedInstance } from "./thread/threaded-instance.ts";
 import { Worker } from "./worker.ts";
 
 const MIB = 1_048_576;
+/** Block caches of all stores together, and as much again for their write buffers. */
+const STORES_BYTES = 32 * MIB;
 
 /** Fills in the defaults. */
 export function resolveOptions(options: InstanceOptions): ResolvedOptions {
@@ -36,8 +38,8 @@ export function resolveOptions(options: InstanceOptions): ResolvedOptions {
     outboxBatchesMax: 64,
     outboxBytesMax: 256 * MIB,
     stopTimeoutMs: 10_000,
-    stateCacheBytes: 32 * MIB,
-    stateWriteBufferBytes: 32 * MIB,
+    stateCacheBytes: STORES_BYTES / 4,
+    stateWriteBufferBytes: STORES_BYTES / 4,
     createTopics: false,
     standbyReplicas: 0,
     sessionTimeoutMs: 10_000,
@@ -119,6 +121,12 @@ function checkThreads({ threads, log, clock, disk }: ResolvedOptions): void {
   if (!Number.isSafeInteger(threads.count) || threads.count < 1) throw refuse(`${threads.count} is no number of threads`, "give a whole number from 1 on");
   if (isClusterLog(log)) throw refuse("threads are for the embedded log", "start more processes: the group gives each its share of the tasks");
   if (clock !== systemClock || disk !== levelDisk) throw refuse("threads have the machine's clock and disk", "leave clock and disk out, or run in one thread");
+}
+
+/** What all tasks' stores may take together is shared out among them, with a least for each; sizes that were given stand. */
+function sharedMemory({ stateCacheBytes, stateWriteBufferBytes }: InstanceOptions, tasks: number): { readonly stateCacheBytes: number; readonly stateWriteBufferBytes: number } {
+  const share = (least: number): number => Math.max(least, Math.floor(STORES_BYTES / Math.max(tasks, 1)));
+  return { stateCacheBytes: stateCacheBytes ?? share(2 * MIB), stateWriteBufferBytes: stateWriteBufferBytes ?? share(4 * MIB) };
 }
 
 /** Opens sinks, by connector and target. */
@@ -242,7 +250,7 @@ class RunningInstance implements Instance {
  * instance.run();
  */
 export async function openInstance(topology: Topology, given: InstanceOptions): Promise<Instance> {
-  const options = resolveOptions(given);
+  let options = resolveOptions(given);
   const plan = planOf(topology);
   checkThreads(options);
   if (isClusterLog(options.log)) return openClusterInstance(plan, options.log, options);
@@ -255,6 +263,7 @@ export async function openInstance(topology: Topology, given: InstanceOptions): 
     for (const part of plan.subTopologies) partitionCounts.set(part.name, await partitionsOf(plan, part, partitionCounts, options));
     await refuseOrphans(plan, partitionCounts, options);
     const sinks = await openSinks(plan, options, [...options.connectors, ownTopics(plan, options)], plan.sinks);
+    options = { ...options, ...sharedMemory(given, [...partitionCounts.values()].reduce((sum, count) => sum + count, 0)) };
     if (options.threads !== undefined && options.threads.count > 1) return await ThreadedInstance.open(plan, options, options.threads, partitionCounts, sinks);
     for (const part of plan.subTopologies) {
       const partitionCount = partitionCounts.get(part.name) as number;

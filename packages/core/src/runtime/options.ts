@@ -33,7 +33,7 @@ export interface InstanceOptions {
    * what is sealed. Not on a cluster, where further processes take a share of the tasks.
    */
   readonly threads?: ThreadOptions;
-  /** LevelDB's block cache and write buffer a task, in bytes; 32 MiB and 32 MiB when absent. */
+  /** LevelDB's block cache and write buffer a task, in bytes; when absent 32 MiB each, shared out among the tasks (at least 2 and 4 MiB), and 8 MiB each on a cluster. */
   readonly stateCacheBytes?: number;
   readonly stateWriteBufferBytes?: number;
   /** On a cluster: creates the topics that are read or written where they are absent, instead of refusing. */

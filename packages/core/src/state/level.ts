@@ -23,6 +23,8 @@ export interface LevelOptions {
   readonly writeBufferBytes?: number;
   /** Size of a table file; 16 MiB when absent. */
   readonly maxFileBytes?: number;
+  /** Tables that are open, and mapped into memory, at a time; 990 when absent, 64 at least. Few are enough where a folder is read in order. */
+  readonly openTablesMax?: number;
   /** Whether all files are checked before the folder is opened; true when absent. */
   readonly verify?: boolean;
   /** Whether the folder is made when it does not exist; true when absent. */
@@ -75,6 +77,8 @@ export interface Level {
 
 const MIB = 1 << 20;
 const SCAN_ENTRIES = 1_000;
+/** LevelDB takes so many of its open files for its log, its manifest and the like. */
+const LEVEL_OTHER_FILES = 10;
 const OWNER_FILE = "owner.json";
 const openHere = new Set<string>();
 
@@ -201,6 +205,7 @@ export async function openLevel(dir: string, options: LevelOptions = {}): Promis
       cacheSize: options.cacheBytes ?? 64 * MIB,
       writeBufferSize: options.writeBufferBytes ?? 64 * MIB,
       maxFileSize: options.maxFileBytes ?? 16 * MIB,
+      maxOpenFiles: (options.openTablesMax ?? 990) + LEVEL_OTHER_FILES,
     });
     await db.open();
     writeFileSync(join(place, OWNER_FILE), JSON.stringify({ pid: process.pid }));

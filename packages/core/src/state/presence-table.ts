@@ -16,6 +16,8 @@ import { KeySet } from "./key-set.ts";
 import { openSealed, writeKeyText } from "./sealed.ts";
 
 const NUL = "\0";
+/** Keys beyond these are the filter's and the backend's: what repeats seldom comes much later. */
+const RECENT_MAX = 1 << 16;
 /** Stored keys that a commit walks over at least, and for each look-up since the last one that found nothing. */
 const WALK_MIN = 1_000;
 const WALK_A_MISS = 4;
@@ -44,7 +46,7 @@ export class PresenceTable {
   constructor(backend: StateBackend, name: string, options: { readonly entriesMax: number }) {
     this.name = name;
     this.#backend = backend;
-    this.#keysMax = options.entriesMax;
+    this.#keysMax = Math.min(options.entriesMax, RECENT_MAX);
     writeKeyText(this.#key, `s${NUL}${name}${NUL}`);
     this.#keyStart = this.#key.position;
     this.#walkedTo = Buffer.from(this.#key.buffer.subarray(0, this.#keyStart));
