@@ -9,6 +9,7 @@ import { type EmbeddedLog, openEmbeddedLog } from "@iot-topology/connectors/embe
 import { plainLoop } from "./control.ts";
 import { cpuSecondsOf, type Measurement, timed } from "./measurement.ts";
 import { nullClean, nullConnector } from "./null-sink.ts";
+import { joinTopology, sessionTopology } from "./language-topology.ts";
 import { Sensor, sensorTopology } from "./topology.ts";
 
 // The engine at full load: a commit each 20,000 records a task, not each 100 ms, which would make it a fourth of that with four tasks.
@@ -25,6 +26,12 @@ function checkCounts(instance: Instance): string {
     throw new Error(`wrong result: ${skipped} malformed, ${deduplicated} repeated, ${clean} clean`);
   }
   return `${clean} clean`;
+}
+
+function writtenBy(instance: Instance, target: string): string {
+  const { read, written } = instance.status().counters;
+  if (read !== records || (written[target] ?? 0) < records / 10) throw new Error(`wrong result: ${read} read, ${written[target] ?? 0} written`);
+  return `${written[target]} results`;
 }
 
 /** From the first record to everything committed and delivered. */
@@ -73,10 +80,13 @@ async function control(log: EmbeddedLog): Promise<Measurement> {
 async function run(log: EmbeddedLog, dir: string): Promise<Measurement> {
   if (suite === "control") return control(log);
   if (suite === "clickhouse") return delivered(log, dir);
+  const plain: InstanceOptions = { log, connectors: [nullConnector()], stateDir: join(dir, "state"), commitIntervalMs: COMMIT_INTERVAL_MS };
+  if (suite === "join") return engine("join of two streams within 5 s", joinTopology, plain, (instance) => Promise.resolve(writtenBy(instance, "pairs")));
+  if (suite === "session") return engine("session windows of 10 s, each change sent", sessionTopology, plain, (instance) => Promise.resolve(writtenBy(instance, "sessions")));
   const [form = "", threads = "1"] = suite.split("-threads-");
   if (form !== "keys" && form !== "ranges") throw new Error(`there is no suite ${suite}`);
   const spread = threads === "1" ? {} : { threads: { count: Number(threads), module: new URL("./thread-topology.ts", import.meta.url), data: form } };
-  const options: InstanceOptions = { log, connectors: [nullConnector()], stateDir: join(dir, "state"), commitIntervalMs: COMMIT_INTERVAL_MS, ...spread };
+  const options: InstanceOptions = { ...plain, ...spread };
   return engine(`engine, dedup by ${form}${threads === "1" ? "" : `, ${threads} threads`}`, sensorTopology(form, nullClean), options, (instance) => Promise.resolve(checkCounts(instance)));
 }
 
