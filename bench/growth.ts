@@ -53,8 +53,8 @@ try {
   sample();
   const seconds = (performance.now() - started) / 1_000;
   const costUpTo = (count: number): number => {
-    const at = samples.find(({ read }) => read >= count) ?? (samples.at(-1));
-    return Number((at.cpuMicroseconds / at.read).toFixed(2));
+    const at = samples.find(({ read }) => read >= count) ?? samples.at(-1);
+    return at === undefined ? 0 : Number((at.cpuMicroseconds / at.read).toFixed(2));
   };
   const peak = (from: number, to: number, field: "residentMb" | "anonymousMb"): number => Math.max(...samples.filter(({ read }) => read >= from && read <= to).map((each) => each[field]));
   const { skipped, deduplicated, written } = instance.status().counters;
