@@ -15,8 +15,8 @@ const ENTRY = new URL(isSource ? "./entry.ts" : "./entry.js", import.meta.url);
 /** Records die young: 24 MB of room for them cost no more CPU than the 96 MB that V8 would take, a thread each. */
 const YOUNG_MB = 24;
 const SOURCE_CONDITION = "--conditions=@iot-topology/source";
-// In a checkout packages resolve to their sources, in a thread too: hooks that say so are those of one thread.
-const EXEC_ARGV: string[] = isSource && !process.execArgv.includes(SOURCE_CONDITION) ? [...process.execArgv, SOURCE_CONDITION] : process.execArgv;
+// In a checkout packages resolve to their sources, in a thread too: hooks that say so are those of one thread. Otherwise a thread inherits this one's arguments.
+const EXEC_ARGV: { readonly execArgv?: string[] } = isSource && !process.execArgv.includes(SOURCE_CONDITION) ? { execArgv: [SOURCE_CONDITION] } : {};
 
 /** What becomes of a thread's reports. */
 export interface ThreadHandlers {
@@ -66,7 +66,7 @@ export class ThreadHandle {
     this.#queries.unref();
     this.#answered = new Int32Array(new SharedArrayBuffer(4));
     const workerData: ThreadData = { ...data, queries: port2, answered: this.#answered };
-    this.#thread = new NodeWorker(ENTRY, { workerData, transferList: [port2], execArgv: EXEC_ARGV, resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB }, name: "iot-topology tasks" });
+    this.#thread = new NodeWorker(ENTRY, { workerData, transferList: [port2], ...EXEC_ARGV, resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB }, name: "iot-topology tasks" });
     this.#thread.on("message", (report: ThreadReport) => this.#take(report));
     this.#thread.on("error", (cause) => this.#fail(errorOf(errorParts(cause))));
     this.#thread.on("exit", () => this.#end());
