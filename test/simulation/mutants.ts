@@ -153,7 +153,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "join-side-not-kept", topology: "shop", what: "a join forgets at a restart what one stream has brought",
-    edits: [{ file: "task/operators/stream-stream-join.ts", from: "  context.windows.push({ table: buffer.table,", to: "  if (!isLeft) context.windows.push({ table: buffer.table," }],
+    edits: [{ file: "task/operators/stream-stream-join.ts", from: "  for (const table of buffer.tables) context.windows.push(", to: "  for (const table of buffer.tables) if (!isLeft) context.windows.push(" }],
   },
   {
     name: "pending-call-forgotten", topology: "shop", what: "an asynchronous step forgets at a restart which calls had no result",
@@ -162,6 +162,14 @@ export const mutants: readonly Mutant[] = [
   {
     name: "result-counts-twice", topology: "shop", what: "a result leaves, and the call stays among the pending ones",
     edits: [{ file: "task/operators/map-async.ts", from: "    this.#table.delete(key);\n", to: "" }],
+  },
+  {
+    name: "closings-forgotten", topology: "visits", what: "which sessions are to be sent when they are over is forgotten at a restart",
+    edits: [{ file: "task/windowing/session-windows.ts", from: "    context.tables.push(this.#table, this.#due);", to: "    context.tables.push(this.#table);" }],
+  },
+  {
+    name: "suppressed-forgotten", topology: "visits", what: "what a suppress holds back is forgotten at a restart",
+    edits: [{ file: "task/operators/suppress.ts", from: "context.tables.push(this.#entries, this.#order,", to: "context.tables.push(this.#order," }],
   },
   {
     name: "damage-into-changelog", mode: "replicated", what: "a flipped bit of the local store is written into its changelog (found by the simulator)",

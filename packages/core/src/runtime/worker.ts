@@ -317,7 +317,8 @@ export class Worker {
         const { end } = await this.#options.log.offsets(input.topic, input.partition);
         if (input.position < end) {
           input.endOffset = Math.max(input.endOffset, end);
-          this.#woken = true;
+          // Behind a full outbox nothing is read: asking the log again and again would change nothing until its sink takes something, which wakes the loop.
+          if (!this.#isOutboxFull()) this.#woken = true;
           return false;
         }
       }
