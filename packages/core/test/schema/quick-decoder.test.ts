@@ -84,7 +84,7 @@ for (const [name, schema] of [["with the rest kept", Plain], ["without", record(
       }),
       { seed, numRuns: 4_000 },
     );
-    t.ok(quick > 500, `${quick} of 4,000 payloads were read from their bytes`);
+    t.ok(quick > 150, `${quick} of 4,000 payloads were read from their bytes`);
   });
 }
 
