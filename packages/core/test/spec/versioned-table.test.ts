@@ -28,6 +28,17 @@ t.test("a versioned store answers as of any moment of its history, and a deletio
   t.end();
 });
 
+t.test("a deletion that comes before the row that it deletes hides it, which Kafka Streams forgets", (t) => {
+  const topology = defineTopology("early", (b) => {
+    const rows = b.table("in", { store: "rows", value: integer, history: 50 });
+    b.source("asked").decode(integer).leftJoin(rows, (moment, row) => [moment, row]).sink(collect("out"));
+  });
+  const driver = straightRun(topology, [["in", "a", null, 40], ["in", "a", 1, 35], ["asked", "a", 36, 36], ["asked", "a", 40, 40], ["asked", "a", 60, 60]]);
+  t.same(driver.values("out"), [[36, 1], [40, null], [60, null]]);
+  t.equal(driver.store("rows").get("a"), undefined);
+  t.end();
+});
+
 t.test("totals and joins are of the newest versions, and a stream can be a versioned table too", (t) => {
   const topology = defineTopology("newest", (b) => {
     const left = b.source("left").decode(integer).toTable("lefts", { value: integer, history: 100 });
