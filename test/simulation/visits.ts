@@ -1,6 +1,6 @@
 /** Sessions that are sent when they are over, and hopping windows of which every change is sent, and the last one once more behind a suppress. */
 import { defineTopology, hopping, minutes, partitionOfKey, serde, session, topic, type Topology, untilWindowCloses, type Windowed } from "@iot-topology/core";
-import { exactly, type ExpectedOutcome, latest, type SimulatedRecord, type SimulationRandom } from "@iot-topology/core/testing";
+import { collect, exactly, type ExpectedOutcome, latest, type SimulatedRecord, type SimulationRandom } from "@iot-topology/core/testing";
 import type { SimulatedTopology } from "./simulated-topology.ts";
 
 interface Click {
@@ -22,7 +22,7 @@ const topology: Topology = defineTopology("visits", (t) => {
     .flatMap((click) => (click === null ? [] : [click]))
     .groupByKey();
   const windowed = serde.json<Windowed<number>>();
-  clicks.windowed(session(GAP_MS, { grace: GRACE_MS }), { emit: "close" }).count("sessions").toStream().sink(topic("visits", windowed));
+  clicks.windowed(session(GAP_MS, { grace: GRACE_MS }), { emit: "close" }).count("sessions").toStream().sink({ ...collect("visits"), rebuildable: "by-position" });
   const often = clicks.windowed(hopping(SIZE_MS, { advance: ADVANCE_MS, grace: GRACE_MS })).count("often");
   often.toStream().sink(topic("often", windowed));
   often.suppress("final", untilWindowCloses()).toStream().sink(topic("often-finally", windowed));
