@@ -112,11 +112,11 @@ export function makeInputs(random: Random, lengths: Lengths, count: number, sour
     const source = random.pick(drawn);
     const key = random.chance(source.nullKeys) ? null : random.pick(source.keys);
     const isDeletion = random.chance(source.nullValues);
-    const made = valueOf(random, source, ids);
+    const made = isDeletion && source.isVersioned !== true ? null : valueOf(random, source, ids);
     const ts = times.next();
     const kept = versions.get(source.topic) ?? new Versions();
     versions.set(source.topic, kept);
-    const value = isDeletion && (source.isVersioned !== true || kept.hasRowBefore(key, ts)) ? null : made;
+    const value = isDeletion && kept.hasRowBefore(key, ts) ? null : made;
     kept.put(key, ts, value !== null);
     inputs.push({ topic: source.topic, key, value, ts });
   }
