@@ -17,7 +17,7 @@ t.test("a transaction that is left open in an input is told of once, shown while
   const clock = { now: () => 100_000, sleep: () => Promise.resolve() };
   const logger = { debug: say("debug"), info: say("info"), warn: say("warn"), error: say("error") };
   const options = resolveOptions({ log, connectors: [], stateDir: null, clock, logger, hangingTransactionMs: 30_000 });
-  const parts = [{ part: { topics: ["orders"] }, partitionCount: 2, changelog: "x" }] as never;
+  const parts = [{ part: { topics: ["orders"] }, partitionCount: 2, globals: [], changelog: "x" }] as never;
   const watch = new TransactionWatch(log, parts, options);
 
   open = [{ transactionalId: "other", producerId: 1n, startedAt: 5, partitions: [{ topic: "elsewhere", partition: 0 }] }];
