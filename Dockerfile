@@ -16,6 +16,8 @@ COPY examples/01-first-topology/package.json examples/01-first-topology/
 COPY examples/02-windows-and-late/package.json examples/02-windows-and-late/
 COPY examples/03-test-a-topology/package.json examples/03-test-a-topology/
 COPY examples/04-schema-registry/package.json examples/04-schema-registry/
+COPY examples/05-process-and-calls/package.json examples/05-process-and-calls/
+COPY examples/06-shop/package.json examples/06-shop/
 COPY bench/package.json bench/
 COPY test/package.json test/
 
