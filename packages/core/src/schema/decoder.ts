@@ -38,7 +38,7 @@ export function invalidJson(error: unknown): CastFailure {
 }
 
 /** Text that decodes to U+FFFD had it in the bytes, or was not valid. Only then are the bytes compared. */
-function isInvalidUtf8(bytes: Buffer, text: string): boolean {
+export function isInvalidUtf8(bytes: Buffer, text: string): boolean {
   return text.includes("\ufffd") && !Buffer.from(text, "utf8").equals(bytes);
 }
 

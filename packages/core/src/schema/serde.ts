@@ -6,7 +6,7 @@
 import { ByteReader, type ByteWriter, TopologyError } from "../model/index.ts";
 import { compileBinaryCodec } from "./binary-codec.ts";
 import { CastFailure } from "./cast-failure.ts";
-import { compileDecoder } from "./decoder.ts";
+import { compileDecoder, isInvalidUtf8 } from "./decoder.ts";
 import { compileJsonEncoder } from "./json-encoder.ts";
 import type { RecordSchema } from "./record-schema.ts";
 import { standardSerde } from "./standard-serde.ts";
@@ -56,7 +56,7 @@ function writeUtf8(writer: ByteWriter, text: string): void {
 
 function readUtf8(bytes: Buffer): string {
   const text = bytes.utf8Slice(0, bytes.length);
-  if (text.includes("\ufffd") && !Buffer.from(text, "utf8").equals(bytes)) throw new TopologyError("INVALID_UTF8", "the bytes are not valid UTF-8", { place: "serde" });
+  if (isInvalidUtf8(bytes, text)) throw new TopologyError("INVALID_UTF8", "the bytes are not valid UTF-8", { place: "serde" });
   return text;
 }
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import t from "tap";
 import { type ClusterLog, count, defineTopology, hours, type Instance, openInstance, resetTopology, sum, topic, type Topology, tumbling } from "@iot-topology/core";
 import { collect, type CollectConnector, collectConnector, memoryCluster } from "@iot-topology/core/testing";
-import { byName, Event, makeEvents } from "./plant-events.ts";
+import { checkPlant, Event, makeEvents } from "./plant-events.ts";
 
 function folder(t: { teardown(end: () => void): void }): string {
   const dir = mkdtempSync(join(tmpdir(), "iot-topology-cluster-"));
@@ -21,17 +21,9 @@ const topology: Topology = defineTopology("plant", (b) => {
 });
 
 function check(t: { same: typeof import("tap").t.same; equal: typeof import("tap").t.equal }, sink: CollectConnector, cluster: ReturnType<typeof memoryCluster>, expected: ReturnType<typeof makeEvents>): void {
-  const history = sink.values("history").map((v) => `${(v as { id: string }).id}/${(v as { seq: bigint }).seq}`);
-  t.same([...history].sort(), [...expected.seen].sort(), "history holds each event once");
+  checkPlant(t, sink, expected, "on the cluster");
   const clean = cluster.recordsOf("clean").map(({ value }) => JSON.parse(String(value)) as { id: string; seq: number });
   t.same(clean.map(({ id, seq }) => `${id}/${seq}`).sort(), [...expected.seen].sort(), "the output topic holds each event once");
-  t.equal(sink.values("dead").length, expected.nonsense, "each refused record is a dead letter once");
-  const last = new Map<string, { n: number; total: number; updates: number }>();
-  for (const row of sink.values("hourly") as { id: string; window_start: number; n: number; total: number; updates: number }[]) {
-    const name = `${row.id}@${row.window_start}`;
-    if ((last.get(name)?.updates ?? 0) < row.updates) last.set(name, row);
-  }
-  t.same(new Map([...last].sort(byName).map(([name, { n, total }]) => [name, { n, total }])), new Map([...expected.hourly].sort(byName)), "windows equal the model's");
 }
 
 const open = (log: ClusterLog, sink: CollectConnector, stateDir: string | null, more: object = {}): Promise<Instance> =>

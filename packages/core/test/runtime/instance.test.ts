@@ -4,7 +4,7 @@ import { join } from "node:path";
 import t from "tap";
 import { armFailpoints, count, defineTopology, disarmFailpoints, hours, type Instance, openInstance, resetTopology, sum, topic, type Topology, TopologyError, tumbling } from "@iot-topology/core";
 import { collect, type CollectConnector, collectConnector, memoryLog } from "@iot-topology/core/testing";
-import { byName, Event, makeEvents } from "./plant-events.ts";
+import { checkPlant, Event, makeEvents } from "./plant-events.ts";
 
 function folder(t: { teardown(end: () => void): void }): string {
   const dir = mkdtempSync(join(tmpdir(), "iot-topology-instance-"));
@@ -19,18 +19,6 @@ const topology: Topology = defineTopology("plant", (b) => {
   unique.sink(collect("history"));
   unique.groupBy("id").windowed(tumbling(hours(1), { grace: "unbounded" })).aggregate("hourly", { n: count(), total: sum("value") }).sink(collect("hourly"));
 });
-
-function check(t: { same: typeof import("tap").t.same; equal: typeof import("tap").t.equal }, sink: CollectConnector, expected: ReturnType<typeof makeEvents>, label: string): void {
-  const history = sink.values("history").map((v) => `${(v as { id: string }).id}/${(v as { seq: bigint }).seq}`);
-  t.same([...history].sort(), [...expected.seen].sort(), `${label}: history holds each event once`);
-  t.equal(sink.values("dead").length, expected.nonsense, `${label}: each refused record is a dead letter once`);
-  const last = new Map<string, { n: number; total: number; updates: number }>();
-  for (const row of sink.values("hourly") as { id: string; window_start: number; n: number; total: number; updates: number }[]) {
-    const name = `${row.id}@${row.window_start}`;
-    if ((last.get(name)?.updates ?? 0) < row.updates) last.set(name, row);
-  }
-  t.same(new Map([...last].sort(byName).map(([name, { n, total }]) => [name, { n, total }])), new Map([...expected.hourly].sort(byName)), `${label}: windows equal the model's`);
-}
 
 type Log = ReturnType<typeof memoryLog>;
 const open = (log: Log, sink: CollectConnector, stateDir: string | null, more: object = {}): Promise<Instance> =>
@@ -50,7 +38,7 @@ t.test("a topology over three partitions gives what the model gives, and nothing
   t.equal(counters.read, 6_000);
   t.equal(counters.read, (counters.written["history"] ?? 0) + counters.deduplicated + expected.nonsense);
   await first.stop();
-  check(t, sink, expected, "first run");
+  checkPlant(t, sink, expected, "first run");
   const batches = sink.batches.length;
   const second = await open(log, sink, dir);
   second.run();
@@ -89,7 +77,7 @@ t.test("a crash at each step of the commit, at several times each, loses and dou
     last.run();
     await last.drain();
     await last.stop();
-    check(t, sink, expected, step);
+    checkPlant(t, sink, expected, step);
   }
 });
 
@@ -113,7 +101,7 @@ t.test("a sink that fails for a while is tried again until it works, and the inp
   await instance.drain();
   t.ok(failures < 0 && arrived > 3, "the faults fired");
   await instance.stop();
-  check(t, sink, expected, "after failures");
+  checkPlant(t, sink, expected, "after failures");
 });
 
 t.test("a sink that refuses for good fails the instance, and nothing is lost", async (t) => {
@@ -137,7 +125,7 @@ t.test("a sink that refuses for good fails the instance, and nothing is lost", a
   second.run();
   await second.drain();
   await second.stop();
-  check(t, sink, expected, "after the cure");
+  checkPlant(t, sink, expected, "after the cure");
 });
 
 t.test("flipped bits in the state are found, set aside and rebuilt from the log, without doubling what was delivered", async (t) => {
@@ -165,7 +153,7 @@ t.test("flipped bits in the state are found, set aside and rebuilt from the log,
     await second.drain();
     await second.stop();
     if (errors.some((message) => message.includes("set aside"))) rebuilt++;
-    check(t, sink, expected, `round ${round}`);
+    checkPlant(t, sink, expected, `round ${round}`);
   }
   t.equal(rebuilt, 6, "every flip was found");
 });
@@ -187,7 +175,7 @@ t.test("a lost state folder is rebuilt from the log", async (t) => {
   await second.drain();
   t.notOk(second.status().tasks.some((task) => task.rebuilding));
   await second.stop();
-  check(t, sink, expected, "rebuilt");
+  checkPlant(t, sink, expected, "rebuilt");
 });
 
 t.test("a topic of the log as a sink gets each row once, and feeds another part of the topology", async (t) => {

@@ -1,4 +1,5 @@
 import { c, hours, record } from "@iot-topology/core";
+import type { CollectConnector } from "@iot-topology/core/testing";
 
 export const Event = record("Event", { id: c.string(), seq: c.uint64(), value: c.float64(), at: c.dateTime64(3, "UTC") });
 
@@ -32,4 +33,17 @@ export function makeEvents(n: number, seed: number, devices = 7) {
   return { records, seen, hourly, nonsense };
 }
 
-export const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number => (a < b ? -1 : 1);
+const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number => (a < b ? -1 : 1);
+
+/** Holds what a plant's sinks got against {@link makeEvents}' own answers. */
+export function checkPlant(t: { same: typeof import("tap").t.same; equal: typeof import("tap").t.equal }, sink: CollectConnector, expected: ReturnType<typeof makeEvents>, label: string): void {
+  const history = sink.values("history").map((v) => `${(v as { id: string }).id}/${(v as { seq: bigint }).seq}`);
+  t.same([...history].sort(), [...expected.seen].sort(), `${label}: history holds each event once`);
+  t.equal(sink.values("dead").length, expected.nonsense, `${label}: each refused record is a dead letter once`);
+  const last = new Map<string, { n: number; total: number; updates: number }>();
+  for (const row of sink.values("hourly") as { id: string; window_start: number; n: number; total: number; updates: number }[]) {
+    const name = `${row.id}@${row.window_start}`;
+    if ((last.get(name)?.updates ?? 0) < row.updates) last.set(name, row);
+  }
+  t.same(new Map([...last].sort(byName).map(([name, { n, total }]) => [name, { n, total }])), new Map([...expected.hourly].sort(byName)), `${label}: windows equal the model's`);
+}

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import t from "tap";
 import { armFailpoints, type ClusterLog, defineTopology, disarmFailpoints, openInstance, serde, type SourceLog, type Topology, TopologyError } from "@iot-topology/core";
 import { collect, type CollectConnector, collectConnector, memoryCluster, memoryLog } from "@iot-topology/core/testing";
-import { randomOf, type ScheduledRecord, straightRun } from "../spec/crash-schedule.ts";
+import { type ScheduledRecord, straightRun } from "../spec/crash-schedule.ts";
+import { randomOf } from "../spec/crashes.ts";
 
 interface Order {
   readonly customer: string | null;

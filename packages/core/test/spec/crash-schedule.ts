@@ -4,17 +4,6 @@ import type { Topology } from "@iot-topology/core";
 /** A record of a schedule: topic, key, value, epoch milliseconds. */
 export type ScheduledRecord = readonly [topic: string, key: string | null, value: unknown, timestamp: number];
 
-/** Numbers from 0 to below 1 that a seed repeats. */
-export function randomOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
 /** Records with times that mostly go forward, over a few keys; one in eight is a deletion. */
 export function randomRecords(random: () => number, topics: readonly string[], count: number, valueOf: (n: number, topic: string) => unknown): ScheduledRecord[] {
   let time = 0;

@@ -3,7 +3,8 @@ import { isLeft } from "fp-ts/lib/Either.js";
 import t from "tap";
 import { defineTopology, serde, stepsBoundToOnePartition, validate } from "@iot-topology/core";
 import { collect, type TestDriver, testDriver } from "@iot-topology/core/testing";
-import { crashingRun, randomOf, randomRecords, type ScheduledRecord, straightRun } from "./crash-schedule.ts";
+import { crashingRun, randomRecords, type ScheduledRecord, straightRun } from "./crash-schedule.ts";
+import { randomOf } from "./crashes.ts";
 
 interface Row {
   readonly ref: string | null;

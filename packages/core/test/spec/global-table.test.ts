@@ -3,7 +3,8 @@ import { isLeft } from "fp-ts/lib/Either.js";
 import t from "tap";
 import { defineTopology, serde, stepsBoundToOnePartition, type TopologyBuilder, validate } from "@iot-topology/core";
 import { collect, type TestDriver } from "@iot-topology/core/testing";
-import { crashingRun, randomOf, randomRecords, straightRun } from "./crash-schedule.ts";
+import { crashingRun, randomRecords, straightRun } from "./crash-schedule.ts";
+import { randomOf } from "./crashes.ts";
 
 interface Click {
   readonly ref: string | null;

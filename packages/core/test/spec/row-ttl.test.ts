@@ -2,7 +2,8 @@
 import t from "tap";
 import { defineTopology, serde } from "@iot-topology/core";
 import { collect, type TestDriver, testDriver } from "@iot-topology/core/testing";
-import { crashingRun, randomOf, randomRecords, straightRun } from "./crash-schedule.ts";
+import { crashingRun, randomRecords, straightRun } from "./crash-schedule.ts";
+import { randomOf } from "./crashes.ts";
 
 const integer = serde.json<number>();
 const out = (driver: TestDriver, target = "out") => driver.rows(target).map(({ key, value, timestamp }) => [key, value, timestamp]);

@@ -6,7 +6,8 @@ import { isLeft } from "fp-ts/lib/Either.js";
 import t from "tap";
 import { armFailpoints, defineTopology, disarmFailpoints, openInstance, type Serde, serde, stepsBoundToOnePartition, type Topology, TopologyError, validate } from "@iot-topology/core";
 import { collect, collectConnector, memoryLog } from "@iot-topology/core/testing";
-import { crashingRun, randomOf, randomRecords, type ScheduledRecord, straightRun } from "./crash-schedule.ts";
+import { crashingRun, randomRecords, type ScheduledRecord, straightRun } from "./crash-schedule.ts";
+import { randomOf } from "./crashes.ts";
 
 interface Device {
   readonly site: string | null;

@@ -2,7 +2,8 @@
 import t from "tap";
 import { defineTopology, serde } from "@iot-topology/core";
 import { collect, type TestDriver, testDriver } from "@iot-topology/core/testing";
-import { crashingRun, randomOf, randomRecords, type ScheduledRecord, straightRun } from "./crash-schedule.ts";
+import { crashingRun, randomRecords, type ScheduledRecord, straightRun } from "./crash-schedule.ts";
+import { randomOf } from "./crashes.ts";
 
 const text = serde.json<string>();
 const out = (driver: TestDriver) => driver.rows("out").map(({ key, value, timestamp }) => [key, value, timestamp]);

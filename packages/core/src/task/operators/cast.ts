@@ -2,6 +2,7 @@ import { CastFailure, compileDecoder, compileStandardDecoder } from "../../schem
 import type { CastNode } from "../../topology/index.ts";
 import type { RecordKey } from "../../model/index.ts";
 import type { TaskContext } from "../context.ts";
+import { keyText } from "../key-text.ts";
 import type { Link } from "../link.ts";
 import { compileRefuse } from "../refuse.ts";
 
@@ -48,7 +49,7 @@ export function castLink(context: TaskContext, node: CastNode, step: string, nex
     if (keyField !== undefined) {
       const { key } = record;
       if (!isKeyText(key, value[keyField])) {
-        const text = key === null || typeof key === "string" ? key : (key as Buffer).utf8Slice(0, key.length);
+        const text = keyText(key);
         return refuse("KEY_MISMATCH", `the key is ${text === null ? "absent" : JSON.stringify(text.slice(0, 200))}, the topic is partitioned by ${keyField}`, keyField);
       }
     }
