@@ -46,12 +46,12 @@ function versionedDump(store: DriverStore, moments: ReadonlyMap<string, readonly
       return { key, asOf: moment, value: found?.value ?? null, ts: found?.timestamp ?? null, validTo: found?.validTo ?? null };
     }),
   );
-  return { type: "versioned", latest: store.range().map(({ key, value, timestamp }) => ({ key, value, ts: timestamp })), asOf };
+  return { type: "versioned", latest: store.range().map(({ key, value, timestamp }) => ({ key, value, ts: timestamp ?? null })), asOf };
 }
 
 /** A session has no time but its end, so the format has none either. */
 function entriesDump(store: DriverStore): StoreDump {
-  const entries = store.range().map(({ key, start, end, value, timestamp }): StoreRow => (start === undefined || end === undefined ? { key, value, ts: timestamp } : { key, start, end, value, ts: timestamp }));
+  const entries = store.range().map(({ key, start, end, value, timestamp }): StoreRow => (start === undefined || end === undefined ? { key, value, ts: timestamp ?? null } : { key, start, end, value, ts: timestamp ?? null }));
   return { type: "kv", entries };
 }
 

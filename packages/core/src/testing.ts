@@ -5,7 +5,7 @@ export { type ClusterContractOptions, clusterLogContract } from "./testing/clust
 export { customStoreContract, type CustomKeyValueStore, type CustomStoreCase } from "./testing/custom-store-contract.ts";
 export { type DriverEvent, type PipedRecord, type ScheduleEntry, type TestDriver, testDriver } from "./testing/driver.ts";
 export type { DriverOutput } from "./testing/driver-output.ts";
-export type { DriverStore, DriverStoreEntry } from "./testing/driver-store.ts";
+export type { DeclaredValue, DriverStore, DriverStoreEntry } from "./testing/driver-store.ts";
 export { manualClock, type ManualClock } from "./testing/manual-clock.ts";
 export { memoryCluster, type MemoryCluster, type MemoryClusterEntry, type MemoryClusterOptions } from "./testing/memory-cluster.ts";
 export type { ClusterOperation, FaultMoment } from "./testing/memory-cluster/network.ts";

@@ -4,15 +4,16 @@ import type { MemoryBackend } from "../state/memory-backend.ts";
 import { openSealed } from "../state/sealed.ts";
 import { versionCodec, VersionedTable } from "../state/versioned-table.ts";
 import { storedWindows } from "../task/windowing/index.ts";
-import type { TableNode, TopologyNode, WindowedAggregateNode } from "../topology/index.ts";
+import type { KeyValueStore, OrderedStore, SessionStore, StoreDeclaration, TableNode, TopologyNode, VersionedStore, WindowedAggregateNode, WindowStore } from "../topology/index.ts";
+import { processStore } from "./process-store.ts";
 
 /** An entry of a store. */
-export interface DriverStoreEntry {
+export interface DriverStoreEntry<V = unknown> {
   readonly key: string;
-  readonly value: unknown;
-  /** Epoch milliseconds: of the record that set it, or the greatest of those that it sums up. */
-  readonly timestamp: number;
-  /** Bounds of its window or session, in epoch milliseconds. */
+  readonly value: V;
+  /** Epoch milliseconds: of the record that set it, or the greatest of those that it sums up. Of stores of process steps, those with versions alone keep it. */
+  readonly timestamp?: number;
+  /** Bounds of its window or session, in epoch milliseconds. A window store of a process step knows the start alone. */
   readonly start?: number;
   readonly end?: number;
   /** Of a versioned store asked for a moment: when the next version began; absent where there is none. */
@@ -20,14 +21,23 @@ export interface DriverStoreEntry {
 }
 
 /** A store as the last commit left it: what a query sees. */
-export interface DriverStore {
+export interface DriverStore<V = unknown> {
   /** Of a versioned store as of a moment, in epoch milliseconds; otherwise, and without one, the newest. */
-  get(key: string, asOf?: number): DriverStoreEntry | undefined;
+  get(key: string, asOf?: number): DriverStoreEntry<V> | undefined;
   /** All entries, or those of a range of keys, in the order of the keys' bytes; `to` is not part of it. */
-  range(from?: string, to?: string): readonly DriverStoreEntry[];
+  range(from?: string, to?: string): readonly DriverStoreEntry<V>[];
   /** Of a windowed store, a key's windows that start between two times, or its sessions that reach into them, by start; both times are included. Empty for others. */
-  windows(key: string, from?: number, to?: number): readonly DriverStoreEntry[];
+  windows(key: string, from?: number, to?: number): readonly DriverStoreEntry<V>[];
 }
+
+/** The values of a declared store, by its handle. */
+export type DeclaredValue<H> =
+  H extends OrderedStore<infer V> ? V
+  : H extends KeyValueStore<infer V> ? V
+  : H extends WindowStore<infer V> ? V
+  : H extends SessionStore<infer V> ? V
+  : H extends VersionedStore<infer V> ? V
+  : never;
 
 const NUL = "\0";
 const AFTER_NUL = "\x01";
@@ -96,15 +106,32 @@ function windowStore(node: WindowedAggregateNode, { backend, streamTimes }: Stor
   return { windows, range: (from = "", to) => all().filter(({ key }) => key >= from && (to === undefined || key < to)), get: (key) => windows(key).at(-1) };
 }
 
-/** The store of a step. Throws STORE_NOT_FOUND. */
-export function driverStore(name: string, parts: readonly StoredPart[]): DriverStore {
+function storeOfStep(name: string, part: StoredPart): DriverStore | undefined {
+  const node = part.nodes.find((other) => other.name === name);
+  if (node?.kind === "windowed-aggregate") return windowStore(node, part);
+  const decode = node === undefined ? undefined : decoderOf(node);
+  if (decode === undefined) return undefined;
+  const newest = keyStore(name, part.backend, decode);
+  return node?.kind === "table" && node.historyMs !== undefined ? versionedStore(node, node.historyMs, part, newest) : newest;
+}
+
+function notFound(name: string, why: string, cure: string): TopologyError {
+  return new TopologyError("STORE_NOT_FOUND", why, { place: name, cure });
+}
+
+/** The store of a step, or one that process steps declare; by its name or its declaration. Throws STORE_NOT_FOUND. */
+export function driverStore(wanted: string | StoreDeclaration, parts: readonly StoredPart[]): DriverStore {
+  const isDeclared = typeof wanted !== "string";
+  const name = isDeclared ? wanted.name : wanted;
   for (const part of parts) {
-    const node = part.nodes.find((other) => other.name === name);
-    if (node?.kind === "windowed-aggregate") return windowStore(node, part);
-    const decode = node === undefined ? undefined : decoderOf(node);
-    if (decode === undefined) continue;
-    const newest = keyStore(name, part.backend, decode);
-    return node?.kind === "table" && node.historyMs !== undefined ? versionedStore(node, node.historyMs, part, newest) : newest;
+    const ofStep = isDeclared ? undefined : storeOfStep(name, part);
+    if (ofStep !== undefined) return ofStep;
+    const declaration = part.nodes.flatMap((node) => (node.kind === "process" ? node.stores : [])).find((store) => (isDeclared ? store === wanted : store.name === name));
+    if (declaration === undefined) continue;
+    const found = processStore(declaration, part);
+    if (found !== undefined) return found;
+    throw notFound(name, "a custom store cannot be read from outside: only it knows what it keeps", "forward what it answers from a step, and read that");
   }
-  throw new TopologyError("STORE_NOT_FOUND", `there is no store "${name}" that can be read`, { place: name, cure: "give the name of a step that keeps values a key" });
+  if (isDeclared) throw notFound(name, `no step of this topology declares this store "${name}"`, "give the declaration that the step has in its stores");
+  throw notFound(name, `there is no store "${name}" that can be read`, "give the name of a step that keeps values a key, or of a store that a process step declares");
 }

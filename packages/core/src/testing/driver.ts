@@ -7,10 +7,10 @@ import { TaskInput } from "../task/input.ts";
 import { listRun } from "../task/record-run.ts";
 import { Task } from "../task/task.ts";
 import { Committer } from "../commit/commit.ts";
-import type { Topology, TopologyNode } from "../topology/index.ts";
+import type { StoreDeclaration, Topology, TopologyNode } from "../topology/index.ts";
 import { DriverClock, settleCalls } from "./driver-calls.ts";
 import { type DriverOutput, observedPart } from "./driver-output.ts";
-import { type DriverStore, driverStore } from "./driver-store.ts";
+import { type DeclaredValue, type DriverStore, driverStore } from "./driver-store.ts";
 
 /** A record to pipe in. Text and objects (as JSON) become bytes; the timestamp is the log's. */
 export interface PipedRecord {
@@ -64,8 +64,17 @@ export interface TestDriver {
   rows(target: string): readonly DriverOutput[];
   /** The values of {@link TestDriver.rows}. */
   values(target: string): readonly unknown[];
-  /** A store by its name, as the last commit left it. Throws STORE_NOT_FOUND. */
+  /**
+   * A store as the last commit left it: that of a step by the step's name, one of process steps by its own name or by its declaration, which gives the type of its values.
+   * Throws STORE_NOT_FOUND, also for a custom store: only the store itself knows what it keeps.
+   *
+   * @example
+   * const last = keyValueStore("last", { value: serde.float64() });  // declared by a step of the topology
+   * driver.pipe("readings", { key: "a", value: 1.5 }, { event: "commit" });
+   * t.equal(driver.store(last).get("a")?.value, 1.5);
+   */
   store(name: string): DriverStore;
+  store<N extends string, H>(declaration: StoreDeclaration<N, H>): DriverStore<DeclaredValue<H>>;
   counters(): Readonly<TaskCounters>;
 }
 
@@ -277,7 +286,7 @@ export function testDriver(topology: Topology): TestDriver {
     crash,
     rows: (target) => outputs.rows(target),
     values: (target) => outputs.rows(target).map(({ value }) => value),
-    store: (name) => driverStore(name, parts),
+    store: (wanted: string | StoreDeclaration) => driverStore(wanted, parts) as DriverStore<never>,
     counters: () => sumCounters(parts.map(({ task }) => task.counters)),
   };
 }
