@@ -97,6 +97,16 @@ export interface OracleCase extends CaseResult {
   readonly inputs: readonly CaseInput[];
 }
 
+/** The moments of a topic's records, a key: for those, a case has looks into the past of the topic's versioned store. */
+export function momentsOf(test: Pick<OracleCase, "inputs">, topic: string | undefined): Map<string, number[]> {
+  const moments = new Map<string, Set<number>>();
+  for (const input of test.inputs) {
+    if ("advanceWallClockMs" in input || input.topic !== topic || input.key === null) continue;
+    moments.set(input.key, (moments.get(input.key) ?? new Set<number>()).add(input.ts));
+  }
+  return new Map([...moments].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, times]) => [key, [...times].sort((a, b) => a - b)]));
+}
+
 /** Reads one case. Throws with the file's name where it is none. */
 export function readCase(path: string): OracleCase {
   const found = JSON.parse(readFileSync(path, "utf8")) as Partial<OracleCase>;

@@ -107,6 +107,12 @@ export const DELIBERATE_DIFFERENCES: readonly DeliberateDifference[] = Object.fr
     reason: "The new total overwrites the former one, which is lost.",
   },
   {
+    rule: "deletionsAreKept",
+    theirs: "A deletion in a versioned table that has the time of its key's newest row takes the row away and is forgotten, where that row followed a deletion or nothing: an older row that comes late then stands for ever.",
+    ours: "The deletion is kept for the length of the history, and closes rows that come late.",
+    reason: "What was deleted comes back, and a join or a total of it is wrong.",
+  },
+  {
     rule: "unthrottled",
     theirs: "Closed windows and unmatched records leave at most once a second of wall clock, and only when a record comes after that second.",
     ours: "They leave on the record whose time closed them.",

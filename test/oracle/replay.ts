@@ -1,7 +1,7 @@
 /** Runs a case's inputs through the test driver. */
 import { type DriverStore, type TestDriver, testDriver } from "@iot-topology/core/testing";
 import { buildCase } from "./build.ts";
-import type { AsOfRow, CaseOutput, CaseResult, OracleCase, StoreDump, StoreRow } from "./case.ts";
+import { type AsOfRow, type CaseOutput, type CaseResult, momentsOf, type OracleCase, type StoreDump, type StoreRow } from "./case.ts";
 
 interface WindowedValue {
   readonly key: string;
@@ -27,16 +27,6 @@ function outputsOf(driver: TestDriver, by: number): CaseOutput[] {
 function droppedRecords(driver: TestDriver): number {
   const { dropped, late } = driver.counters();
   return Object.values(dropped).reduce((sum, count) => sum + count, late);
-}
-
-/** The moments of a topic's records, a key. */
-function momentsOf(test: OracleCase, topic: string | undefined): Map<string, number[]> {
-  const moments = new Map<string, Set<number>>();
-  for (const input of test.inputs) {
-    if ("advanceWallClockMs" in input || input.topic !== topic || input.key === null) continue;
-    moments.set(input.key, (moments.get(input.key) ?? new Set<number>()).add(input.ts));
-  }
-  return new Map([...moments].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, times]) => [key, [...times].sort((a, b) => a - b)]));
 }
 
 function versionedDump(store: DriverStore, moments: ReadonlyMap<string, readonly number[]>): StoreDump {

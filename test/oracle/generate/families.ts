@@ -24,6 +24,8 @@ const LEFT: Source = { topic: "left", keys: KEYS.slice(0, 3), nullKeys: 4, nullV
 const RIGHT: Source = { topic: "right", keys: KEYS.slice(0, 3), nullKeys: 4, nullValues: 6, values: "id:R" };
 /** A table's side of a join has deletions. */
 const deleting = (source: Source): Source => ({ ...source, nullValues: 20 });
+/** A versioned table has deletions at the time of a row too. */
+const versions = (source: Source): Source => ({ ...source, nullValues: 20, takenBack: 30 });
 
 const stream = (id: string, topic: string): CaseNode => ({ id, op: "stream", topic });
 const table = (id: string, topic: string, store?: string): CaseNode => ({ id, op: "table", topic, ...(store === undefined ? {} : { store }) });
@@ -198,13 +200,13 @@ function versionedStreamTableJoin(random: Random): Plan {
   const nodes: CaseNode[] = [stream("l", "left"), { ...table("r", "right", "vt"), historyMs }, join, to("j")];
   // A record without a key crashes Kafka Streams' left join with grace.
   const left = { ...LEFT, weight: 3, nullKeys: type === "left" && graceMs !== undefined ? 0 : 4 };
-  return { variant: `${type}-${graceMs === undefined ? "asof" : "grace"}`, nodes, lengths: { sizeMs: 10, advanceMs: 10, graceMs: graceMs ?? 5, distances: [historyMs, Math.floor(historyMs / 2), graceMs ?? 5] }, sources: [left, { ...RIGHT, weight: 3, nullValues: 15, isVersioned: true }] };
+  return { variant: `${type}-${graceMs === undefined ? "asof" : "grace"}`, nodes, lengths: { sizeMs: 10, advanceMs: 10, graceMs: graceMs ?? 5, distances: [historyMs, Math.floor(historyMs / 2), graceMs ?? 5] }, sources: [left, { ...versions(RIGHT), weight: 3 }] };
 }
 
 function versionedKtable(random: Random): Plan {
   const historyMs = random.between(5, 60);
   const lengths = { sizeMs: 10, advanceMs: 10, graceMs: 5, distances: [historyMs, 5] };
-  const right: Source = { ...RIGHT, nullValues: 15, values: "int", isVersioned: true };
+  const right: Source = { ...versions(RIGHT), values: "int" };
   const source: CaseNode = { ...table("t", "right", "vt"), historyMs };
   const variant = random.pick(["toStream", "filter-groupby", "table-table-join"]);
   if (variant === "toStream") return { variant, nodes: [source, to("t")], lengths, sources: [right] };
@@ -214,7 +216,7 @@ function versionedKtable(random: Random): Plan {
   }
   const other: CaseNode = { ...table("l", "left", "lv"), historyMs };
   const join: CaseNode = { id: "j", op: "tableTableJoin", type: random.pick(["inner", "left", "outer"]), left: "l", right: "t", store: "jt" };
-  return { variant, nodes: [other, source, join, to("j")], lengths, sources: [{ ...LEFT, nullValues: 15, isVersioned: true }, { ...right, values: "id:R" }] };
+  return { variant, nodes: [other, source, join, to("j")], lengths, sources: [versions(LEFT), { ...right, values: "id:R" }] };
 }
 
 function repartition(random: Random): Plan {

@@ -21,8 +21,8 @@ export interface Source {
   readonly nullValues: number;
   /** `int`: 1 to 9. `few`: 1 or 2, so that values repeat. `id:X`: X1, X2, ... `ref`: `{ ref, v }` with one of five references, null among them. */
   readonly values: "int" | "few" | "ref" | `id:${string}`;
-  /** Set for a versioned table: no deletion stands behind nothing. Kafka Streams forgets such a one, and a row that comes late then stands though it was deleted. */
-  readonly isVersioned?: boolean;
+  /** Percent of the deletions that have the key and the time of the topic's record before: what has just come is taken back. */
+  readonly takenBack?: number;
 }
 
 const REFERENCES = ["x", "y", "z", "w", null] as const;
@@ -86,39 +86,23 @@ function valueOf(random: Random, { values, topic }: Source, ids: Map<string, num
   return `${values.slice(3)}${id}`;
 }
 
-/** The versions of the keys of a topic, to tell what a deletion would stand behind. */
-class Versions {
-  readonly #keys = new Map<string | null, { readonly ts: number; readonly isRow: boolean }[]>();
-
-  /** Whether a row stands right before a moment. */
-  hasRowBefore(key: string | null, ts: number): boolean {
-    return (this.#keys.get(key) ?? []).filter((version) => version.ts < ts).at(-1)?.isRow === true;
-  }
-  put(key: string | null, ts: number, isRow: boolean): void {
-    const others = (this.#keys.get(key) ?? []).filter((version) => version.ts !== ts);
-    this.#keys.set(key, [...others, { ts, isRow }].sort((a, b) => a.ts - b.ts));
-  }
-}
-
 /** Inputs of several topics over one time; `wallClockMs` makes the clock advance between some of them, by up to so much. */
 export function makeInputs(random: Random, lengths: Lengths, count: number, sources: readonly Source[], wallClockMs = 0): CaseInput[] {
   const times = new Times(random, { ...lengths, distances: lengths.distances.length === 0 ? [lengths.sizeMs, lengths.graceMs, lengths.sizeMs + lengths.graceMs] : lengths.distances });
   const ids = new Map<string, number>();
   const drawn = sources.flatMap((source) => Array.from({ length: source.weight ?? 1 }, () => source));
   const inputs: CaseInput[] = [];
-  const versions = new Map<string, Versions>();
+  const before = new Map<string, { readonly key: string | null; readonly ts: number }>();
   for (let index = 0; index < count; index++) {
     if (wallClockMs > 0 && random.chance(25)) inputs.push({ advanceWallClockMs: random.below(wallClockMs + 1) });
     const source = random.pick(drawn);
     const key = random.chance(source.nullKeys) ? null : random.pick(source.keys);
     const isDeletion = random.chance(source.nullValues);
-    const made = isDeletion && source.isVersioned !== true ? null : valueOf(random, source, ids);
-    const ts = times.next();
-    const kept = versions.get(source.topic) ?? new Versions();
-    versions.set(source.topic, kept);
-    const value = isDeletion && kept.hasRowBefore(key, ts) ? null : made;
-    kept.put(key, ts, value !== null);
-    inputs.push({ topic: source.topic, key, value, ts });
+    const value = isDeletion ? null : valueOf(random, source, ids);
+    const takenBack = isDeletion && source.takenBack !== undefined && random.chance(source.takenBack) ? before.get(source.topic) : undefined;
+    const place = takenBack ?? { key, ts: times.next() };
+    before.set(source.topic, place);
+    inputs.push({ topic: source.topic, key: place.key, value, ts: place.ts });
   }
   return inputs;
 }

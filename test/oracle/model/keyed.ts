@@ -1,4 +1,5 @@
 import type { StoreRow } from "../case.ts";
+import type { KeyValue } from "../functions.ts";
 import { byText, type Forward, type ModelContext } from "./rules.ts";
 import type { ModelAggregation } from "./windowing.ts";
 
@@ -41,16 +42,50 @@ export function keptTable(context: ModelContext, forward: Forward): Pick<KeyedMo
   };
 }
 
-/** A filter of a table: `isKnown` where a store in front of it tells the value before. */
-export function tableFilter(context: ModelContext, holds: (key: string | null, value: unknown) => boolean, isKnown: boolean, forward: Forward): Forward {
-  return ({ key, value, old = null, ts }) => {
+/** A filter of a table: `isKnown` where a store in front of it tells the value before. Of a versioned table each version leaves it, if only as a deletion. */
+export function tableFilter(context: ModelContext, holds: (key: string | null, value: unknown) => boolean, { isKnown, isVersioned }: { readonly isKnown: boolean; readonly isVersioned: boolean }, forward: Forward): Forward {
+  return (record) => {
+    const { key, value, old = null } = record;
     const keep = (found: unknown): unknown => (found !== null && holds(key as string | null, found) ? found : null);
-    const change = { key, value: keep(value), old: keep(old), ts };
-    if (change.value !== null || change.old !== null || !(isKnown || context.rules.filtersKnowBefore)) forward(change);
+    const change = { ...record, value: keep(value), old: keep(old) };
+    if (change.value !== null || change.old !== null || isVersioned || !(isKnown || context.rules.filtersKnowBefore)) forward(change);
   };
 }
 
 /** A table of other values. */
 export function tableMap(map: (value: unknown) => unknown, forward: Forward): Forward {
-  return ({ key, value, old = null, ts }) => forward({ key, value: value === null ? null : map(value), old: old === null ? null : map(old), ts });
+  return (record) => {
+    const { value, old = null } = record;
+    forward({ ...record, value: value === null ? null : map(value), old: old === null ? null : map(old) });
+  };
+}
+
+/** A table's newest rows under other keys: what a row was leaves before what it is, and with it where both have the same key. */
+export function tableGroup(map: (key: string | null, value: unknown) => KeyValue, forward: Forward): Forward {
+  return ({ key, value, old = null, ts, isOutOfOrder }) => {
+    if (isOutOfOrder === true) return;
+    const under = (found: unknown): KeyValue | undefined => (found === null ? undefined : map(key as string | null, found));
+    const [from, to] = [under(old), under(value)];
+    if (from !== undefined && to !== undefined && from.key === to.key) return forward({ key: to.key, value: to.value, old: from.value, ts });
+    if (from !== undefined) forward({ key: from.key, value: null, old: from.value, ts });
+    if (to !== undefined) forward({ key: to.key, value: to.value, old: null, ts });
+  };
+}
+
+/** An aggregate of a table's rows: what a row was is taken back. */
+export function tableAggregate(aggregation: ModelAggregation, forward: Forward): Pick<KeyedModel, "rows"> & { readonly process: Forward } {
+  const entries = new Map<string, StoreRow & { readonly ts: number }>();
+  return {
+    process({ key, value, old = null, ts }) {
+      const known = entries.get(key as string);
+      let total = known?.value;
+      if (old !== null && total !== undefined) total = aggregation.subtract(total, old);
+      if (value !== null) total = aggregation.add(total, value);
+      const entry = { key: key as string, value: total ?? null, ts: Math.max(known?.ts ?? ts, ts) };
+      if (entry.value === null) entries.delete(entry.key);
+      else entries.set(entry.key, entry);
+      forward(entry);
+    },
+    rows: () => [...entries.values()].sort((a, b) => byText(a.key, b.key)),
+  };
 }

@@ -31,6 +31,8 @@ export interface ModelRules {
   readonly filtersKnowBefore: boolean;
   /** All streams of a cogroup share one stream time. */
   readonly cogroupSharesTime: boolean;
+  /** A versioned table remembers from when on a row is deleted, whatever stands before it. */
+  readonly deletionsAreKept: boolean;
   /** Closed windows and unmatched records leave by stream time alone. */
   readonly unthrottled: boolean;
 }
@@ -50,6 +52,7 @@ export const KAFKA_RULES: ModelRules = Object.freeze({
   countsNullKeys: false,
   filtersKnowBefore: false,
   cogroupSharesTime: false,
+  deletionsAreKept: false,
   unthrottled: false,
 });
 
@@ -62,6 +65,8 @@ export interface ModelRecord {
   readonly ts: number;
   /** The value before, in a table's change. */
   readonly old?: unknown;
+  /** Set where a versioned table has a newer version. */
+  readonly isOutOfOrder?: boolean;
 }
 
 export type Forward = (record: ModelRecord) => void;

@@ -9,6 +9,8 @@ export interface ModelAggregation {
   readonly merge: (left: unknown, right: unknown) => unknown;
   /** The total that a session starts from, into which those it replaces are merged. */
   readonly init: () => unknown;
+  /** The total without a value that a table's row had before. */
+  readonly subtract: (total: unknown, value: unknown) => unknown;
 }
 
 export interface WindowedStep {
