@@ -39,6 +39,8 @@ FROM ${NODE_IMAGE} AS runtime
 WORKDIR /app
 ENV NODE_ENV=production \
     NO_COLOR=1 \
+    NODE_OPTIONS=--max-semi-space-size=8 \
+    MALLOC_ARENA_MAX=2 \
     IOT_TOPOLOGY_DATA=/data \
     IOT_TOPOLOGY_PORT=8080
 COPY --from=dependencies --chown=root:root /build/node_modules node_modules

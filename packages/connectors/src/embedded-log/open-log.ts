@@ -11,8 +11,10 @@ import { type ProtectedOffset, type Retention, type RetentionResult, expiredBatc
 import { type PartitionState, type TopicState, loadTopics, newPartitions, openSealedValue } from "./state.ts";
 
 const MIB = 1 << 20;
-/** A log is read in order: what lies behind need not stay mapped. */
+/** A log is read in order: what lies behind need not stay mapped. 64 tables are the least that LevelDB keeps open. */
 const OPEN_TABLES_MAX = 64;
+const TABLE_BYTES = MIB;
+const WRITE_BUFFER_BYTES = 4 * MIB;
 
 /**
  * Opens the embedded log. All its files and the order of its offsets are checked first.
@@ -26,7 +28,7 @@ const OPEN_TABLES_MAX = 64;
  * ```
  */
 export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<EmbeddedLog> {
-  const level = await openLevel(options.dir, { cacheBytes: options.cacheBytes ?? 8 * MIB, writeBufferBytes: 16 * MIB, maxFileBytes: 2 * MIB, openTablesMax: OPEN_TABLES_MAX }).catch((error: unknown) => {
+  const level = await openLevel(options.dir, { cacheBytes: options.cacheBytes ?? 8 * MIB, writeBufferBytes: WRITE_BUFFER_BYTES, maxFileBytes: TABLE_BYTES, openTablesMax: OPEN_TABLES_MAX }).catch((error: unknown) => {
     if (!(error instanceof TopologyError) || error.code !== "STATE_CORRUPT") throw error;
     throw new TopologyError("LOG_CORRUPT", error.message.split("\n")[0] as string, {
       ...(error.place === undefined ? {} : { place: error.place }),

@@ -22,8 +22,11 @@ import { ThreadedInstance } from "./thread/threaded-instance.ts";
 import { Worker } from "./worker.ts";
 
 const MIB = 1_048_576;
-/** Block caches of all stores together, and as much again for their write buffers. */
-const STORES_BYTES = 32 * MIB;
+/** Block caches of all stores together, and their write buffers, of which LevelDB may hold two. */
+const STORES_CACHE_BYTES = 32 * MIB;
+const STORES_WRITE_BYTES = 16 * MIB;
+/** Decoded entries of a store, in all its tasks. */
+const CACHE_ENTRIES = 200_000;
 
 /** Fills in the defaults. */
 export function resolveOptions(options: InstanceOptions): ResolvedOptions {
@@ -34,12 +37,12 @@ export function resolveOptions(options: InstanceOptions): ResolvedOptions {
     partitions: 1,
     commitIntervalMs: 100,
     commitRecordsMax: 20_000,
-    cacheEntriesMax: 200_000,
+    cacheEntriesMax: CACHE_ENTRIES,
     outboxBatchesMax: 64,
     outboxBytesMax: 256 * MIB,
     stopTimeoutMs: 10_000,
-    stateCacheBytes: STORES_BYTES / 4,
-    stateWriteBufferBytes: STORES_BYTES / 4,
+    stateCacheBytes: 8 * MIB,
+    stateWriteBufferBytes: 8 * MIB,
     createTopics: false,
     standbyReplicas: 0,
     sessionTimeoutMs: 10_000,
@@ -124,9 +127,13 @@ function checkThreads({ threads, log, clock, disk }: ResolvedOptions): void {
 }
 
 /** What all tasks' stores may take together is shared out among them, with a least for each; sizes that were given stand. */
-function sharedMemory({ stateCacheBytes, stateWriteBufferBytes }: InstanceOptions, tasks: number): { readonly stateCacheBytes: number; readonly stateWriteBufferBytes: number } {
-  const share = (least: number): number => Math.max(least, Math.floor(STORES_BYTES / Math.max(tasks, 1)));
-  return { stateCacheBytes: stateCacheBytes ?? share(2 * MIB), stateWriteBufferBytes: stateWriteBufferBytes ?? share(4 * MIB) };
+function sharedMemory({ stateCacheBytes, stateWriteBufferBytes, cacheEntriesMax }: InstanceOptions, tasks: number): Pick<ResolvedOptions, "stateCacheBytes" | "stateWriteBufferBytes" | "cacheEntriesMax"> {
+  const share = (all: number, least: number): number => Math.max(least, Math.floor(all / Math.max(tasks, 1)));
+  return {
+    stateCacheBytes: stateCacheBytes ?? share(STORES_CACHE_BYTES, 2 * MIB),
+    stateWriteBufferBytes: stateWriteBufferBytes ?? share(STORES_WRITE_BYTES, 2 * MIB),
+    cacheEntriesMax: cacheEntriesMax ?? share(CACHE_ENTRIES, 10_000),
+  };
 }
 
 /** Opens sinks, by connector and target. */

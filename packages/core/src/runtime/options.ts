@@ -20,7 +20,7 @@ export interface InstanceOptions {
   readonly commitIntervalMs?: number;
   /** And at the latest after this many records a task; 20,000 when absent. */
   readonly commitRecordsMax?: number;
-  /** Decoded entries kept in memory a store and task; 200,000 when absent. */
+  /** Decoded entries kept in memory a store and task; when absent 200,000, shared out among the tasks (at least 10,000), and 200,000 a task on a cluster. */
   readonly cacheEntriesMax?: number;
   /** Processing pauses while this many sealed batches wait for one sink; 64 when absent. */
   readonly outboxBatchesMax?: number;
@@ -33,7 +33,7 @@ export interface InstanceOptions {
    * what is sealed. Not on a cluster, where further processes take a share of the tasks.
    */
   readonly threads?: ThreadOptions;
-  /** LevelDB's block cache and write buffer a task, in bytes; when absent 32 MiB each, shared out among the tasks (at least 2 and 4 MiB), and 8 MiB each on a cluster. */
+  /** LevelDB's block cache and write buffer a task, in bytes; when absent 32 and 16 MiB, shared out among the tasks (at least 2 MiB each), and 8 MiB each on a cluster. */
   readonly stateCacheBytes?: number;
   readonly stateWriteBufferBytes?: number;
   /** On a cluster: creates the topics that are read or written where they are absent, instead of refusing. */

@@ -3,7 +3,7 @@ import { compileBinaryCodec } from "../schema/index.ts";
 import type { ValueCodec } from "../state/codec.ts";
 import type { AggregateNode, Aggregator } from "../topology/index.ts";
 
-/** A group's state in memory. What stands below the line is known only while the group waits for its row to leave. */
+/** A group's state in memory. What stands below the line is not stored: it is known once the group has a row that waits to leave. */
 export interface GroupState<S> {
   total: S;
   updates: number;
@@ -12,7 +12,9 @@ export interface GroupState<S> {
   // ----
   waiting: boolean;
   windowStart: number;
-  sample: Record<string, unknown> | undefined;
+  /** The values of the fields that make the group. Not the record's whole value, which would have to be kept for it. */
+  group: readonly unknown[] | undefined;
+  /** The last record of the row that waits. */
   origin: LogRecord | undefined;
 }
 
@@ -44,16 +46,24 @@ function groupCodec<S>(encodeTotal: (writer: ByteWriter, total: S) => void, deco
     decode(reader) {
       const updates = reader.varint();
       const timestamp = reader.f64();
-      return { total: decodeTotal(reader), updates, timestamp, waiting: false, windowStart: 0, sample: undefined, origin: undefined };
+      return { total: decodeTotal(reader), updates, timestamp, waiting: false, windowStart: 0, group: undefined, origin: undefined };
     },
   };
 }
 
+/** Zeros in an array that V8 keeps as doubles: what its elements once were they stay, so one that is no small integer comes first. */
+function doubles(count: number): number[] {
+  const array: number[] = [];
+  for (let index = 0; index < count; index++) array.push(0.5);
+  return array.fill(0);
+}
+
 /**
- * Columns of aggregates as slots of doubles: one for count, sum, min, max; avg has two. A new count is exact to 2^53.
+ * Columns of aggregates as slots of doubles: one for count, sum, min, max; avg has two. A new count is exact to 2^53. Arrays that never held anything but doubles
+ * take half of what typed arrays take, and are made in a tenth of the time.
  * Fields are read and checked before any slot changes.
  */
-function columnAccumulation(columns: { readonly [name: string]: Aggregator<never, unknown> }): Accumulation<Float64Array> {
+function columnAccumulation(columns: { readonly [name: string]: Aggregator<never, unknown> }): Accumulation<number[]> {
   const entries = Object.entries(columns);
   const fields = [...new Set(entries.flatMap(([, column]) => column.field ?? []))];
   const inputs = new Float64Array(fields.length);
@@ -66,7 +76,7 @@ function columnAccumulation(columns: { readonly [name: string]: Aggregator<never
   const read = (value: Record<string, unknown>): void => {
     for (let index = 0; index < fields.length; index++) inputs[index] = numberIn(value, fields[index] as string);
   };
-  const apply = (slots: Float64Array): Float64Array => {
+  const apply = (slots: number[]): number[] => {
     for (const { kind, slot, input } of plans) {
       const number = input < 0 ? 1 : (inputs[input] as number);
       const known = slots[slot] as number;
@@ -77,7 +87,7 @@ function columnAccumulation(columns: { readonly [name: string]: Aggregator<never
     }
     return slots;
   };
-  const blank = new Float64Array(slotCount);
+  const blank = doubles(slotCount);
   for (const { kind, slot } of plans) {
     if (kind === "min") blank[slot] = Number.POSITIVE_INFINITY;
     if (kind === "max") blank[slot] = Number.NEGATIVE_INFINITY;
@@ -109,7 +119,7 @@ function columnAccumulation(columns: { readonly [name: string]: Aggregator<never
         for (const slot of slots) writer.f64(slot);
       },
       (reader) => {
-        const slots = new Float64Array(slotCount);
+        const slots = blank.slice();
         for (let slot = 0; slot < slotCount; slot++) slots[slot] = reader.f64();
         return slots;
       },

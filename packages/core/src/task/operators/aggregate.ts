@@ -44,6 +44,7 @@ function aggregated<S>(context: TaskContext, node: AggregateNode, accumulation: 
   const refuse = compileRefuse(context, node.name, node.onError);
   const store = openStore(context, node, accumulation);
   const keyOf = compileScalarKey(node.groupBy);
+  const groupOf = (value: Record<string, unknown>): readonly unknown[] => node.groupBy.map((field) => value[field]);
   const sizeMs = node.window?.sizeMs ?? 0;
   const graceMs = node.window?.graceMs ?? Number.POSITIVE_INFINITY;
   let waiting: GroupState<S>[] = [];
@@ -70,7 +71,7 @@ function aggregated<S>(context: TaskContext, node: AggregateNode, accumulation: 
       key = keyOf(value);
       state = store.get(windowStart, key);
       if (state === undefined) {
-        state = { total: accumulation.start(value), updates: 1, timestamp, waiting: false, windowStart, sample: undefined, origin: undefined };
+        state = { total: accumulation.start(value), updates: 1, timestamp, waiting: false, windowStart, group: undefined, origin: undefined };
       } else {
         state.total = accumulation.add(state.total, value);
         state.updates++;
@@ -84,7 +85,7 @@ function aggregated<S>(context: TaskContext, node: AggregateNode, accumulation: 
     if (!state.waiting) {
       state.waiting = true;
       state.windowStart = windowStart;
-      state.sample = value;
+      state.group ??= groupOf(value);
       waiting.push(state);
     }
     state.origin = context.origin;
@@ -92,13 +93,12 @@ function aggregated<S>(context: TaskContext, node: AggregateNode, accumulation: 
 }
 
 function emit<S>(context: TaskContext, node: AggregateNode, accumulation: Accumulation<S>, state: GroupState<S>, next: Link): void {
-  const { sample, origin } = state;
+  const { group, origin } = state;
   state.waiting = false;
-  state.sample = undefined;
   state.origin = undefined;
-  if (sample === undefined || origin === undefined) return;
+  if (group === undefined || origin === undefined) return;
   const row: Record<string, unknown> = {};
-  for (const field of node.groupBy) row[field] = sample[field];
+  for (let index = 0; index < group.length; index++) row[node.groupBy[index] as string] = group[index];
   if (node.window !== undefined) {
     row["window_start"] = state.windowStart;
     row["window_end"] = state.windowStart + node.window.sizeMs;
@@ -106,5 +106,5 @@ function emit<S>(context: TaskContext, node: AggregateNode, accumulation: Accumu
   accumulation.fill(row, state.total);
   row["updates"] = state.updates;
   enter(context, origin);
-  next({ key: node.groupBy.map((field) => String(sample[field])).join("|"), value: row, timestamp: state.timestamp, headers: origin.headers });
+  next({ key: group.length === 1 ? String(group[0]) : group.map(String).join("|"), value: row, timestamp: state.timestamp, headers: origin.headers });
 }

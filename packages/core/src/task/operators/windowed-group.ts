@@ -66,7 +66,7 @@ function totalCodec<S>({ codec }: Accumulation<S>, fieldCount: number): ValueCod
   return {
     encode(writer, { group, total, updates }) {
       for (const field of group) writeScalar(writer, field);
-      codec.encode(writer, { total, updates, timestamp: 0, waiting: false, windowStart: 0, sample: undefined, origin: undefined });
+      codec.encode(writer, { total, updates, timestamp: 0, waiting: false, windowStart: 0, group: undefined, origin: undefined });
     },
     decode(reader) {
       const group = Array.from({ length: fieldCount }, () => readScalar(reader));
