@@ -77,8 +77,8 @@ export interface Instance {
   /** Which tasks hold a key of a store, and where they answer. Throws STORE_NOT_FOUND, USAGE. */
   locate(store: string, key: StoreKey): readonly StoreLocation[];
   /**
-   * The committed rows of a key, as the step sends them on: one, or one a window (the last 100 windows up to stream time where no range is given). Throws
-   * STORE_NOT_FOUND, STORE_ELSEWHERE (with the owner's address), USAGE.
+   * The committed rows of a key, as the step sends them on: one, or one a window or session (where no range is given the last 100 windows up to stream time, or the
+   * sessions of 100 gaps). Throws STORE_NOT_FOUND, STORE_ELSEWHERE (with the owner's address), USAGE.
    *
    * @example instance.query("windows-1h", { device_id: "d1", metric: "temperature" }, { from: Date.now() - 86_400_000 });
    */

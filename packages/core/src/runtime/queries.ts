@@ -8,7 +8,7 @@ import { type StoreKey, storeQueries, type StoreQuery, type WindowRange } from "
 import type { OpenedTask } from "./open-task.ts";
 import type { StoreAccess } from "./store-view.ts";
 import { StoreViews } from "./store-views.ts";
-import type { ReadRequest, TaskReads } from "./task-reads.ts";
+import { readPlaceOf, type ReadRequest, type TaskReads } from "./task-reads.ts";
 
 const WINDOWS_DEFAULT = 100;
 
@@ -122,16 +122,16 @@ export class StoreQueries {
           retriable: true,
         });
       }
-      rows.push(...store.query.ask(opened.backend, key, this.#range(store, opened, range)));
+      rows.push(...store.query.ask(readPlaceOf(opened), key, this.#range(store, opened, range)));
     }
     return rows;
   }
 
   #range({ query }: KnownStore, { task }: OpenedTask, range: Partial<WindowRange> | undefined): WindowRange {
-    const sizeMs = query.windowMs ?? 1;
+    const { stepMs } = query;
     const streamTime = task.streamTimes[query.name] ?? 0;
-    const to = range?.to ?? Math.floor(streamTime / sizeMs) * sizeMs + sizeMs;
-    return { from: range?.from ?? to - WINDOWS_DEFAULT * sizeMs, to };
+    const to = range?.to ?? Math.floor(streamTime / stepMs) * stepMs + stepMs;
+    return { from: range?.from ?? to - WINDOWS_DEFAULT * stepMs, to };
   }
 
   /** Answers the reads of another thread. Throws STORE_ELSEWHERE where the task is not open here. */

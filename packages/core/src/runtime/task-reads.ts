@@ -1,5 +1,5 @@
 /** Reads of one task's stores, wherever its state is: here, or in a thread that is asked page by page. */
-import type { ReadRange, StoredRow, StoreReader } from "../task/readers/reader.ts";
+import type { ReadPlace, ReadRange, StoredRow, StoreReader } from "../task/readers/reader.ts";
 import type { OpenedTask } from "./open-task.ts";
 
 /** What is read, as data. */
@@ -18,9 +18,14 @@ async function* one(row: StoredRow | undefined | Promise<StoredRow | undefined>)
 
 async function* none(): AsyncGenerator<StoredRow, void> {}
 
-/** Reads a task's state in this thread: what the last commit left. */
-export function localReads({ backend, committer }: OpenedTask, readerOf: (store: string) => StoreReader | undefined): TaskReads {
-  const place = { backend, streamTime: (step: string) => committer.checkpoint.streamTimes[step] ?? Number.NEGATIVE_INFINITY };
+/** A task's state: what the last commit left. */
+export function readPlaceOf({ backend, committer }: OpenedTask): ReadPlace {
+  return { backend, streamTime: (step) => committer.checkpoint.streamTimes[step] ?? Number.NEGATIVE_INFINITY };
+}
+
+/** Reads a task's state in this thread. */
+export function localReads(opened: OpenedTask, readerOf: (store: string) => StoreReader | undefined): TaskReads {
+  const place = readPlaceOf(opened);
   return (request) => {
     const reader = readerOf(request.store);
     switch (request.what) {

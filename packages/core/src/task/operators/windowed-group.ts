@@ -1,80 +1,16 @@
 /**
  * Columns of aggregates, or a reduce, a group of fields and window, for all windows and ways of emitting but those of aggregate.ts. Rows are the same as there.
- * How windows are stored is written at the top of the files in task/windowing; a total there is
- *
- *   the group's fields, each a tag u8 and its value | updates varint, timestamp f64 (0), the total: as aggregate.ts stores it
+ * How windows are stored is written at the top of the files in task/windowing, and how a total in group-total.ts.
  */
-import { type ByteReader, type ByteWriter, type LogRecord, TopologyError } from "../../model/index.ts";
-import type { ValueCodec } from "../../state/codec.ts";
+import { type LogRecord, TopologyError } from "../../model/index.ts";
 import type { WindowedGroupNode } from "../../topology/index.ts";
 import { type Accumulation, compileAccumulation } from "../accumulation.ts";
 import { advanceStreamTime, drop, enter, type TaskContext } from "../context.ts";
+import { type GroupTotal, groupTotalCodec, windowRow } from "../group-total.ts";
 import type { AnyRecord, Link } from "../link.ts";
 import { compileRefuse, messageOf } from "../refuse.ts";
 import { compileScalarKey } from "../scalar-key.ts";
 import { openWindowing, type SessionFold, type WindowChange, type WindowResult } from "../windowing/index.ts";
-
-interface GroupTotal<S> {
-  readonly group: readonly unknown[];
-  readonly total: S;
-  readonly updates: number;
-}
-
-const NULL = 0;
-const TEXT = 1;
-const NUMBER = 2;
-const BIGINT = 3;
-const FALSE = 4;
-const TRUE = 5;
-
-function writeScalar(writer: ByteWriter, value: unknown): void {
-  switch (typeof value) {
-    case "string":
-      writer.u8(TEXT);
-      return writer.text(value);
-    case "number":
-      writer.u8(NUMBER);
-      return writer.f64(value);
-    case "bigint":
-      writer.u8(BIGINT);
-      return writer.text(value.toString());
-    case "boolean":
-      return writer.u8(value ? TRUE : FALSE);
-    default:
-      writer.u8(NULL);
-  }
-}
-
-function readScalar(reader: ByteReader): unknown {
-  switch (reader.u8()) {
-    case TEXT:
-      return reader.text();
-    case NUMBER:
-      return reader.f64();
-    case BIGINT:
-      return BigInt(reader.text());
-    case FALSE:
-      return false;
-    case TRUE:
-      return true;
-    default:
-      return null;
-  }
-}
-
-function totalCodec<S>({ codec }: Accumulation<S>, fieldCount: number): ValueCodec<GroupTotal<S>> {
-  return {
-    encode(writer, { group, total, updates }) {
-      for (const field of group) writeScalar(writer, field);
-      codec.encode(writer, { total, updates, timestamp: 0, waiting: false, windowStart: 0, group: undefined, origin: undefined });
-    },
-    decode(reader) {
-      const group = Array.from({ length: fieldCount }, () => readScalar(reader));
-      const { total, updates } = codec.decode(reader);
-      return { group, total, updates };
-    },
-  };
-}
 
 function foldOf<S>(accumulation: Accumulation<S>, fields: readonly string[]): SessionFold<GroupTotal<S>> {
   return {
@@ -125,19 +61,11 @@ function grouped<S>(context: TaskContext, node: WindowedGroupNode, accumulation:
   const refuse = compileRefuse(context, name, node.onError);
   const keyOf = compileScalarKey(groupBy);
   const fold = foldOf(accumulation, groupBy);
-  const windowing = openWindowing<GroupTotal<S>>({ context, name, window, codec: totalCodec(accumulation, groupBy.length), retentionMs, closes: emit === "close" });
+  const windowing = openWindowing<GroupTotal<S>>({ context, name, window, codec: groupTotalCodec(accumulation, groupBy.length), retentionMs, closes: emit === "close" });
   const send = ({ start, end, value, timestamp }: WindowChange<GroupTotal<S>>, headers: AnyRecord["headers"]): void => {
     // Only merged sessions have no value, and those are sent when they are closed only.
     if (value === null) return;
-    const row: Record<string, unknown> = {};
-    groupBy.forEach((field, place) => {
-      row[field] = value.group[place];
-    });
-    row["window_start"] = start;
-    row["window_end"] = end;
-    accumulation.fill(row, value.total);
-    row["updates"] = value.updates;
-    next({ key: value.group.map(String).join("|"), value: row, timestamp, headers });
+    next({ key: value.group.map(String).join("|"), value: windowRow(accumulation, groupBy, start, end, value), timestamp, headers });
   };
   const held = emit === "commit" ? new HeldRows<S>(context, node, send) : undefined;
   const emitClosed = (change: WindowChange<GroupTotal<S>>): void => send(change, NO_HEADERS);

@@ -6,7 +6,7 @@ import type { Windowing, WindowingOptions } from "./windowing.ts";
 
 export type { SessionFold } from "./session-windows.ts";
 export { serdeCodec } from "./windowing.ts";
-export { type StoredWindow, storedWindows } from "./stored-windows.ts";
+export { storedTotals, type StoredWindow, type StoredWindows, storedWindows, type WindowedStep } from "./stored-windows.ts";
 export type { Windowing, WindowChange, WindowResult } from "./windowing.ts";
 
 /** The windows of a step. */

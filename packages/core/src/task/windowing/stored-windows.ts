@@ -1,5 +1,6 @@
 /** What a windowed step's store holds, for those who look into it from outside: how it is stored is written at the top of the files beside this one. */
 import { ByteReader } from "../../model/index.ts";
+import type { ValueCodec } from "../../state/codec.ts";
 import { keyBehindTime, timeOfKey } from "../../state/ordered-table.ts";
 import type { SessionWindow, SlidingWindow, Window, WindowedAggregateNode } from "../../topology/index.ts";
 import { startText } from "../../state/window-table.ts";
@@ -41,7 +42,8 @@ export interface StoredPlace {
   readonly rest: string;
 }
 
-type NodeWith<W extends Window> = Omit<WindowedAggregateNode, "window"> & { readonly window: W };
+/** What a step says of how its windows are stored. */
+export type WindowedStep<W extends Window = Window> = Pick<WindowedAggregateNode, "name" | "retentionMs"> & { readonly window: W };
 
 const NUL = "\0";
 
@@ -52,8 +54,8 @@ function* entriesByTime(prefix: string, key: string, stepMs: number, from: numbe
 /** Of entries that begin with a time as text, a NUL behind it. */
 const keyOf = (rest: string): string => keyBehindTime(rest).slice(1);
 
-function storedSessions({ name, serde, window, retentionMs = 0 }: NodeWith<SessionWindow>): StoredWindows {
-  const lists = listCodec(serdeCodec(serde));
+function storedSessions({ name, window, retentionMs = 0 }: WindowedStep<SessionWindow>, totals: ValueCodec<unknown>): StoredWindows {
+  const lists = listCodec(totals);
   const open = sessionsCodec(lists);
   const openPrefix = `s${NUL}${name}${NUL}`;
   const waitMs = window.gapMs + window.graceMs;
@@ -76,8 +78,8 @@ function storedSessions({ name, serde, window, retentionMs = 0 }: NodeWith<Sessi
   };
 }
 
-function storedSlides({ name, serde, window, retentionMs }: NodeWith<SlidingWindow>): StoredWindows {
-  const chunks = chunkCodec(serdeCodec(serde));
+function storedSlides({ name, window, retentionMs }: WindowedStep<SlidingWindow>, totals: ValueCodec<unknown>): StoredWindows {
+  const chunks = chunkCodec(totals);
   const kept = slidingKeptMs(window, retentionMs);
   return {
     prefixes: [`w${NUL}${name}${NUL}`],
@@ -91,10 +93,14 @@ function storedSlides({ name, serde, window, retentionMs }: NodeWith<SlidingWind
 
 /** The windows that a step's store holds. */
 export function storedWindows(node: WindowedAggregateNode): StoredWindows {
-  const { name, serde, window, retentionMs } = node;
-  if (window.kind === "session") return storedSessions({ ...node, window });
-  if (window.kind === "sliding") return storedSlides({ ...node, window });
-  const codec = timedCodec(serdeCodec(serde));
+  return storedTotals(node, serdeCodec(node.serde));
+}
+
+/** The same with totals of any kind. */
+export function storedTotals({ name, window, retentionMs }: WindowedStep, totals: ValueCodec<unknown>): StoredWindows {
+  if (window.kind === "session") return storedSessions({ name, window, retentionMs }, totals);
+  if (window.kind === "sliding") return storedSlides({ name, window, retentionMs }, totals);
+  const codec = timedCodec(totals);
   const kept = keptMs(window, retentionMs);
   return {
     prefixes: [`w${NUL}${name}${NUL}`],
