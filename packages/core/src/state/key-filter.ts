@@ -45,8 +45,8 @@ export class KeyFilter {
   readonly #layers: Layer[] = [layer(FIRST_BLOCKS)];
   #last: Layer = this.#layers[0] as Layer;
 
-  /** `bytesMax` bounds its memory, to within the factor by which it grows; 32 MiB (20 million keys at 1 in 100) when absent. */
-  constructor(bytesMax: number = 32 << 20) {
+  /** `bytesMax` bounds its memory, to within the factor by which it grows. */
+  constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
   }
 

@@ -1,11 +1,12 @@
 import { ByteReader, ByteWriter, TopologyError } from "../model/index.ts";
 import { timestampedCodec } from "../state/entry-codec.ts";
 import type { MemoryBackend } from "../state/memory-backend.ts";
-import { openSealed } from "../state/sealed.ts";
 import { versionCodec, VersionedTable } from "../state/versioned-table.ts";
+import { storePrefix } from "../task/readers/reader.ts";
 import { storedWindows } from "../task/windowing/index.ts";
 import type { KeyValueStore, OrderedStore, SessionStore, StoreDeclaration, TableNode, TopologyNode, VersionedStore, WindowedAggregateNode, WindowStore } from "../topology/index.ts";
 import { processStore } from "./process-store.ts";
+import { storedEntries } from "./stored-entries.ts";
 
 /** An entry of a store. */
 export interface DriverStoreEntry<V = unknown> {
@@ -40,7 +41,6 @@ export type DeclaredValue<H> =
   : never;
 
 const NUL = "\0";
-const AFTER_NUL = "\x01";
 
 /** A part of a topology, as far as its stores are concerned. */
 export interface StoredPart {
@@ -62,12 +62,11 @@ function decoderOf(node: TopologyNode): Decode | undefined {
 }
 
 function keyStore(name: string, backend: MemoryBackend, decode: Decode): DriverStore {
-  const prefix = `s${NUL}${name}${NUL}`;
-  const range = (from = "", to?: string): DriverStoreEntry[] =>
-    backend.entriesSync({ gte: Buffer.from(`${prefix}${from}`), lt: Buffer.from(to === undefined ? `s${NUL}${name}${AFTER_NUL}` : `${prefix}${to}`) }).flatMap(([key, stored]) => {
-      const entry = decode(openSealed(key, stored, `store ${name}`));
+  const range = (from?: string, to?: string): DriverStoreEntry[] =>
+    storedEntries(backend, name, storePrefix(name), from, to).flatMap(([key, payload]) => {
+      const { value, timestamp } = decode(payload);
       // A versioned store keeps deletions.
-      return entry.value === null ? [] : [{ key: key.toString("utf8").slice(prefix.length), value: entry.value, timestamp: entry.timestamp }];
+      return value === null ? [] : [{ key, value, timestamp }];
     });
   return { range, windows: () => [], get: (key) => range(key, `${key}${NUL}`).find((entry) => entry.key === key) };
 }
@@ -94,11 +93,7 @@ function windowStore(node: WindowedAggregateNode, { backend, streamTimes }: Stor
   const streamTime = streamTimes[node.name] ?? Number.NEGATIVE_INFINITY;
   const all = (): DriverStoreEntry[] =>
     stored.prefixes
-      .flatMap((prefix) =>
-        backend
-          .entriesSync({ gte: Buffer.from(prefix), lt: Buffer.from(`${prefix.slice(0, -1)}${AFTER_NUL}`) })
-          .flatMap(([key, bytes]) => stored.windowsOf(prefix, key.toString("utf8").slice(prefix.length), openSealed(key, bytes, `store ${node.name}`))),
-      )
+      .flatMap((prefix) => storedEntries(backend, node.name, prefix).flatMap(([key, payload]) => stored.windowsOf(prefix, key, payload)))
       .filter((window) => stored.isKept(window, streamTime))
       .sort((a, b) => Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)) || a.start - b.start || a.end - b.end);
   const windows = (key: string, from = Number.NEGATIVE_INFINITY, to = Number.POSITIVE_INFINITY): DriverStoreEntry[] =>

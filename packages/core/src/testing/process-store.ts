@@ -1,13 +1,13 @@
 /** Stores of process steps as the test driver reads them: as the last commit left them. How each kind is kept is written in task/stores. */
 import { ByteReader } from "../model/index.ts";
-import { openSealed } from "../state/sealed.ts";
+import { storePrefix } from "../task/readers/reader.ts";
 import { mortalCodec, plainCodec } from "../task/stores/key-value.ts";
 import { keyOf, timeAt, versionCodec } from "../task/stores/windows.ts";
 import type { AnySerde, ProcessNode, StoreDeclaration } from "../topology/index.ts";
 import type { DriverStore, DriverStoreEntry, StoredPart } from "./driver-store.ts";
+import { storedEntries } from "./stored-entries.ts";
 
 const NUL = "\0";
-const AFTER_NUL = "\x01";
 
 /** A store in a part: the steps that use it have its time. */
 interface PlacedStore {
@@ -25,12 +25,9 @@ const compareKeys = (a: DriverStoreEntry, b: DriverStoreEntry): number => Buffer
 const isBetween = (key: string, from: string, to: string | undefined): boolean =>
   Buffer.compare(Buffer.from(key), Buffer.from(from)) >= 0 && (to === undefined || Buffer.compare(Buffer.from(key), Buffer.from(to)) < 0);
 
-/** All that is stored: what stands in an entry's key behind the store's name, and the payload. */
-function storedEntries({ name, part }: PlacedStore): (readonly [string, ByteReader])[] {
-  const prefix = `s${NUL}${name}${NUL}`;
-  return part.backend
-    .entriesSync({ gte: Buffer.from(prefix), lt: Buffer.from(`s${NUL}${name}${AFTER_NUL}`) })
-    .map(([key, bytes]) => [key.toString("utf8").slice(prefix.length), new ByteReader(openSealed(key, bytes, `store ${name}`))] as const);
+/** All that is stored. */
+function placedEntries({ name, part }: PlacedStore, from?: string, to?: string): (readonly [string, ByteReader])[] {
+  return storedEntries(part.backend, name, storePrefix(name), from, to).map(([key, payload]) => [key, new ByteReader(payload)] as const);
 }
 
 /** A store of a value a key. */
@@ -42,7 +39,7 @@ function keyValues(place: PlacedStore, serde: AnySerde, ttlMs: number | undefine
     const { value, expiresAt } = mortal.decode(reader);
     return expiresAt > place.streamTime ? { key, value } : undefined;
   };
-  const range = (from = "", to?: string): DriverStoreEntry[] => storedEntries(place).flatMap(([key, reader]) => (isBetween(key, from, to) ? (entryOf(key, reader) ?? []) : []));
+  const range = (from?: string, to?: string): DriverStoreEntry[] => placedEntries(place, from, to).flatMap(([key, reader]) => entryOf(key, reader) ?? []);
   return { range, windows: () => [], get: (key) => range(key, `${key}${NUL}`)[0] };
 }
 
@@ -56,7 +53,7 @@ function timedValues(all: () => TimedEntry[], isIn: (entry: TimedEntry, from: nu
 function windowValues(place: PlacedStore, serde: AnySerde, retentionMs: number): DriverStore {
   const codec = plainCodec(serde);
   const all = (): TimedEntry[] =>
-    storedEntries(place).flatMap(([entryKey, reader]) => {
+    placedEntries(place).flatMap(([entryKey, reader]) => {
       const key = keyOf(entryKey, 1);
       const start = timeAt(entryKey, key.length, 0);
       return start < place.streamTime - retentionMs ? [] : [{ key, value: codec.decode(reader), start }];
@@ -67,7 +64,7 @@ function windowValues(place: PlacedStore, serde: AnySerde, retentionMs: number):
 function sessionValues(place: PlacedStore, serde: AnySerde, retentionMs: number): DriverStore {
   const codec = plainCodec(serde);
   const all = (): TimedEntry[] =>
-    storedEntries(place).flatMap(([entryKey, reader]) => {
+    placedEntries(place).flatMap(([entryKey, reader]) => {
       const key = keyOf(entryKey, 2);
       const end = timeAt(entryKey, key.length, 0);
       return end < place.streamTime - retentionMs ? [] : [{ key, value: codec.decode(reader), start: timeAt(entryKey, key.length, 1), end }];
@@ -80,7 +77,7 @@ function versionedValues(place: PlacedStore, serde: AnySerde, historyMs: number)
   /** Versions a key, the oldest first; without a value the end of the one before. */
   const versions = (): Map<string, { readonly timestamp: number; readonly value: unknown }[]> => {
     const found = new Map<string, { readonly timestamp: number; readonly value: unknown }[]>();
-    for (const [entryKey, reader] of storedEntries(place)) {
+    for (const [entryKey, reader] of placedEntries(place)) {
       const key = keyOf(entryKey, 1);
       const list = found.get(key) ?? [];
       list.push({ timestamp: timeAt(entryKey, key.length, 0), value: codec.decode(reader).value });
