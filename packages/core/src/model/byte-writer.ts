@@ -1,6 +1,8 @@
 const VIEWED_BYTES = 1_024;
 const VIEWS_MAX = 4_096;
 const SHORT_TEXT = 24;
+const SIZE_BYTES = 2;
+const SIZED_MAX = 0x80 ** SIZE_BYTES;
 
 /**
  * A growing byte buffer for encoders. Integers are little-endian, as RowBinary wants them.
@@ -145,6 +147,44 @@ export class ByteWriter {
       rest = tenth;
     }
     this.position = end;
+  }
+  /** A whole number from 0 to 10^width - 1 in so many decimal digits. */
+  padded(value: number, width: number): void {
+    this.ensure(width);
+    let rest = value;
+    for (let at = this.position + width - 1; at >= this.position; at--) {
+      const tenth = Math.floor(rest / 10);
+      this.buffer[at] = rest - tenth * 10 + 48;
+      rest = tenth;
+    }
+    this.position += width;
+  }
+  /**
+   * Begins something that will stand behind its length as a varint, and tells where; `endSized` with that place ends it. What is written in between is not copied
+   * unless it is longer than 16,383 bytes; the varint takes two bytes also where one would do.
+   */
+  beginSized(): number {
+    this.ensure(SIZE_BYTES);
+    const at = this.position;
+    this.position += SIZE_BYTES;
+    return at;
+  }
+  endSized(at: number): void {
+    const start = at + SIZE_BYTES;
+    const length = this.position - start;
+    if (length < SIZED_MAX) {
+      this.buffer[at] = (length & 0x7f) | 0x80;
+      this.buffer[at + 1] = length >>> 7;
+      return;
+    }
+    // Three bytes for a length up to 2 MiB, more for a longer one: what was written moves on by the rest.
+    let more = 0;
+    for (let rest = length; rest >= SIZED_MAX; rest = Math.floor(rest / 0x80)) more++;
+    this.ensure(more);
+    this.buffer.copyWithin(start + more, start, start + length);
+    this.position = at;
+    this.varint(length);
+    this.position += length;
   }
   /** Bytes behind their length as a varint. */
   sized(value: Uint8Array): void {

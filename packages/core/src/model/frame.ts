@@ -6,12 +6,13 @@
  */
 import type { ByteReader } from "./byte-reader.ts";
 import type { ByteWriter } from "./byte-writer.ts";
-import type { Header, ProducerRecord } from "./record.ts";
+import type { Header, ProducerRecord, RecordKey } from "./record.ts";
 
 const KEY = 1;
 const VALUE = 2;
 const HEADERS = 4;
 const PARTITION = 8;
+const NO_HEADERS: readonly Header[] = Object.freeze([]);
 
 function bytesOrText(writer: ByteWriter, value: Uint8Array | string): void {
   if (typeof value === "string") writer.text(value);
@@ -20,24 +21,27 @@ function bytesOrText(writer: ByteWriter, value: Uint8Array | string): void {
 
 /** Appends one record to a batch of frames. */
 export function writeFrame(writer: ByteWriter, record: ProducerRecord): void {
-  const { key, value, headers, partition } = record;
-  const flags =
-    (key === null ? 0 : KEY) |
-    (value === null ? 0 : VALUE) |
-    (headers !== undefined && headers.length > 0 ? HEADERS : 0) |
-    (partition === undefined ? 0 : PARTITION);
-  writer.u8(flags);
-  writer.i64Number(record.timestamp);
+  const { key, value, headers = NO_HEADERS, partition } = record;
+  beginFrame(writer, key, value !== null, record.timestamp, headers, partition);
+  if (value !== null) bytesOrText(writer, value);
+  endFrame(writer, headers);
+}
+
+/** Begins a frame. Its value, where it has one, follows behind its length; `endFrame` with the same headers ends it. */
+export function beginFrame(writer: ByteWriter, key: RecordKey, hasValue: boolean, timestamp: number, headers: readonly Header[], partition?: number): void {
+  writer.u8((key === null ? 0 : KEY) | (hasValue ? VALUE : 0) | (headers.length > 0 ? HEADERS : 0) | (partition === undefined ? 0 : PARTITION));
+  writer.i64Number(timestamp);
   if (partition !== undefined) writer.varint(partition);
   if (key !== null) bytesOrText(writer, key);
-  if (value !== null) bytesOrText(writer, value);
-  if ((flags & HEADERS) !== 0 && headers !== undefined) {
-    writer.varint(headers.length);
-    for (const header of headers) {
-      writer.text(header.key);
-      writer.u8(header.value === null ? 0 : 1);
-      if (header.value !== null) writer.sized(header.value);
-    }
+}
+
+export function endFrame(writer: ByteWriter, headers: readonly Header[]): void {
+  if (headers.length === 0) return;
+  writer.varint(headers.length);
+  for (const header of headers) {
+    writer.text(header.key);
+    writer.u8(header.value === null ? 0 : 1);
+    if (header.value !== null) writer.sized(header.value);
   }
 }
 
@@ -49,8 +53,6 @@ export interface FramedRecord {
   readonly headers: readonly Header[];
   readonly partition: number | undefined;
 }
-
-const NO_HEADERS: readonly Header[] = Object.freeze([]);
 
 /** Reads the frame at the reader's position. Throws a RangeError on torn bytes. */
 export function readFrame(reader: ByteReader): FramedRecord {

@@ -8,7 +8,7 @@ export interface Guarantee {
   readonly by: string;
 }
 
-/** Writes one row of a sealed batch. Called once a record, so it allocates nothing. */
+/** Writes one row of a sealed batch. Called once a record, so it allocates nothing; `meta` is the same object each time, and its fields are the row's only during the call. */
 export type RowEncoder<V> = (writer: ByteWriter, value: V, meta: RecordMeta, key: RecordKey, timestamp: EpochMs, headers: readonly Header[]) => void;
 
 /** What the plan knows of the rows that come to a sink. */

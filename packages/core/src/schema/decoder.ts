@@ -14,6 +14,9 @@ export interface DecodeLimits {
   readonly depthMax?: number | undefined;
 }
 
+/** Reads a payload, or the one that stands between two places of the bytes: no view of it need be made. */
+export type DecodeJson<Out> = (bytes: Buffer | null, start?: number, end?: number) => Out | CastFailure;
+
 /** The most bytes of a payload unless said otherwise. */
 export const PAYLOAD_BYTES_MAX = 1_048_576;
 
@@ -64,7 +67,7 @@ export function payloadText(bytes: Buffer | null, bytesMax: number, depthMax: nu
  * const reading = decode(record.value);
  * if (reading instanceof CastFailure) console.error(reading.code, reading.message);
  */
-export function compileDecoder<Out, In>(schema: RecordSchema<Out, In>, limits: DecodeLimits = {}): (bytes: Buffer | null) => Out | CastFailure {
+export function compileDecoder<Out, In>(schema: RecordSchema<Out, In>, limits: DecodeLimits = {}): DecodeJson<Out> {
   const bytesMax = limits.bytesMax ?? PAYLOAD_BYTES_MAX;
   const depthMax = limits.depthMax ?? DEPTH_MAX;
   const cast = compileRecordCast(schema);
@@ -88,11 +91,7 @@ export function compileDecoder<Out, In>(schema: RecordSchema<Out, In>, limits: D
     return deep ? tooDeep() : failure;
   }
 
-  return (bytes) => {
-    if (bytes !== null && bytes.length <= bytesMax) {
-      const record = quick.read(bytes);
-      if (record !== undefined) return record as Out;
-    }
+  function decode(bytes: Buffer | null): Out | CastFailure {
     const text = payloadText(bytes, bytesMax, depthMax);
     if (typeof text !== "string") return text;
     let parsed: unknown;
@@ -117,5 +116,14 @@ export function compileDecoder<Out, In>(schema: RecordSchema<Out, In>, limits: D
     if (issues.count > 0) return fail(bytes as Buffer);
     if (depthMax > 1) quick.learn(bytes as Buffer);
     return out as Out;
+  }
+
+  return (bytes, start = 0, end = bytes === null ? 0 : bytes.length) => {
+    if (bytes === null) return decode(null);
+    if (end - start <= bytesMax) {
+      const record = quick.read(bytes, start, end);
+      if (record !== undefined) return record as Out;
+    }
+    return decode(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end));
   };
 }

@@ -16,9 +16,9 @@ export type {
   StringOptions,
 } from "./column.ts";
 export { c, type BigInteger, type Columns, type MapKey, type Moment, type SmallInteger } from "./columns.ts";
-export { compileDecoder, PAYLOAD_BYTES_MAX, type DecodeLimits } from "./decoder.ts";
+export { compileDecoder, PAYLOAD_BYTES_MAX, type DecodeJson, type DecodeLimits } from "./decoder.ts";
 export { exact, type ExactValues } from "./exact.ts";
-export { compileJsonEncoder } from "./json-encoder.ts";
+export { compileJsonEncoder, compileJsonWriter } from "./json-encoder.ts";
 export { compileKeyEncoder } from "./key-encoder.ts";
 export type { SerdeMigration } from "./serde.ts";
 export { ddlColumns, record, type Fields, type FieldsIn, type FieldsOut, type Infer, type InferInput, type RecordSchema, type SchemaColumn } from "./record-schema.ts";

@@ -1,9 +1,9 @@
-import type { TopologyError } from "../model/index.ts";
+import { ByteWriter, type TopologyError } from "../model/index.ts";
 import { describeValue } from "./cast-failure.ts";
-import type { AnyColumn } from "./column.ts";
+import type { AnyColumn, IntegerBits } from "./column.ts";
 import { UUID_SHAPE } from "./column-cast.ts";
 import { formatUnscaled } from "./decimal.ts";
-import { formatMs, formatTicks, parseDay } from "./instant.ts";
+import { formatDay, formatMs, formatTicks, parseDay } from "./instant.ts";
 import { generate, literal, memoise } from "./generate.ts";
 import { stringifyObject } from "./json-text.ts";
 import { integerRange } from "./number-cast.ts";
@@ -14,6 +14,8 @@ import { dayRange } from "./time-cast.ts";
 
 /** JSON text of one value of a column. Throws a RangeError on what the column cannot hold. */
 type JsonOf = (value: unknown) => string;
+/** The same, written as UTF-8. */
+type WriteJson = (writer: ByteWriter, value: unknown) => void;
 
 function unfit(type: string, value: unknown): never {
   throw new RangeError(`expected ${type}, got ${describeValue(value)}`);
@@ -114,21 +116,137 @@ function restMembers(known: ReadonlySet<string>): JsonOf {
   };
 }
 
-const encoderOf = memoise((schema: RecordSchema<unknown, unknown>): JsonOf => {
+const PLAIN_TEXT_MAX = 64;
+const QUOTE = 34;
+const BACKSLASH = 92;
+
+/** Text in quotes. Short text without anything to escape, nearly all that there is, is copied without a text in between. */
+function writeText(writer: ByteWriter, value: unknown): void {
+  if (typeof value === "string" && value.length <= PLAIN_TEXT_MAX) {
+    const { length } = value;
+    writer.ensure(length + 2);
+    const { buffer, position } = writer;
+    buffer[position] = QUOTE;
+    let at = 0;
+    for (; at < length; at++) {
+      const code = value.charCodeAt(at);
+      if (code < 32 || code >= 0x80 || code === QUOTE || code === BACKSLASH) break;
+      buffer[position + 1 + at] = code;
+    }
+    if (at === length) {
+      buffer[position + 1 + length] = QUOTE;
+      writer.position = position + length + 2;
+      return;
+    }
+  }
+  writer.utf8(JSON.stringify(wellFormed(value)));
+}
+
+function writeFloat(writer: ByteWriter, value: unknown): void {
+  if (Number.isSafeInteger(value) && (value as number) > 0) writer.digits(value as number);
+  else writer.utf8(float(value));
+}
+
+function writeInteger(bits: IntegerBits, signed: boolean): WriteJson {
+  const json = integer(...integerRange(bits, signed));
+  const numberMax = bits > 32 ? Number.MAX_SAFE_INTEGER : 2 ** (signed ? bits - 1 : bits) - 1;
+  return (writer, value) => {
+    if (typeof value === "number" && value >= 0 && value <= numberMax && Number.isInteger(value)) writer.digits(value);
+    else writer.utf8(json(value));
+  };
+}
+
+let lastDay = Number.NaN;
+let lastDayText = "";
+
+function writeMoment(bits: 32 | 64, precision: number): WriteJson {
+  const ticks = smallTicks(bits, precision);
+  const msPerTick = 10 ** (3 - precision);
+  return (writer, value) => {
+    const ms = ticks(value) * msPerTick;
+    const day = Math.floor(ms / 86_400_000);
+    // Most moments are of the same day as the one before.
+    if (day !== lastDay) {
+      lastDayText = `"${formatDay(day)}T`;
+      lastDay = day;
+    }
+    const ofDay = ms - day * 86_400_000;
+    const seconds = Math.floor(ofDay / 1_000);
+    const minutes = Math.floor(seconds / 60);
+    const hours = Math.floor(minutes / 60);
+    writer.utf8(lastDayText);
+    writer.padded(hours, 2);
+    writer.u8(COLON);
+    writer.padded(minutes - hours * 60, 2);
+    writer.u8(COLON);
+    writer.padded(seconds - minutes * 60, 2);
+    writer.u8(POINT);
+    writer.padded(ofDay - seconds * 1_000, 3);
+    writer.u8(LETTER_Z);
+    writer.u8(QUOTE);
+  };
+}
+
+const COLON = 58;
+const POINT = 46;
+const LETTER_Z = 90;
+
+/** The usual columns written by hand, all others as their text. */
+function compileWriteJson(column: AnyColumn): WriteJson {
+  const { type } = column;
+  switch (type.kind) {
+    case "integer":
+      return writeInteger(type.bits, type.signed);
+    case "float":
+      return writeFloat;
+    case "string":
+      return writeText;
+    case "dateTime":
+      if (type.precision <= 3) return writeMoment(type.bits, type.precision);
+      break;
+    case "nullable": {
+      const write = compileWriteJson(type.inner);
+      return (writer, value) => (value === null || value === undefined ? writer.utf8("null") : write(writer, value));
+    }
+    case "lowCardinality":
+      return compileWriteJson(type.inner);
+    default:
+  }
+  const json = compileJsonOf(column);
+  return (writer, value) => writer.utf8(json(value));
+}
+
+const writerOf = memoise((schema: RecordSchema<unknown, unknown>): WriteJson => {
   const bindings: Record<string, unknown> = { refuse: (at: number, error: unknown): TopologyError => encodeError(schema, at, error) };
   const fields = schema.columns.map((column, index) => ({ ...column, index }));
   const named = fields.filter(({ column }) => column.kind !== "rest");
   const lines = named.map(({ name, from, column, index }, place) => {
-    bindings[`j${index}`] = compileJsonOf(column);
-    return `at = ${index}; json += ${literal(`${place === 0 ? "" : ","}${JSON.stringify(from)}:`)} + j${index}(value[${literal(name)}]);`;
+    bindings[`j${index}`] = compileWriteJson(column);
+    return `at = ${index}; w.utf8(${literal(`${place === 0 ? "{" : ","}${JSON.stringify(from)}:`)}); j${index}(w, value[${literal(name)}]);`;
   });
   for (const { name, index } of fields.filter(({ column }) => column.kind === "rest")) {
     bindings[`j${index}`] = restMembers(new Set(named.map(({ from }) => from)));
     const members = `j${index}(value[${literal(name)}])`;
-    lines.push(`at = ${index}; json += ${named.length === 0 ? `${members}.slice(1)` : members};`);
+    lines.push(`at = ${index}; w.utf8(${named.length === 0 ? `"{" + ${members}.slice(1)` : members});`);
   }
-  const body = `let at = 0, json = "{";\ntry {\n${lines.join("\n")}\n} catch (error) {\nthrow refuse(at, error);\n}\nreturn json + "}";`;
-  return generate<JsonOf>(bindings, `return function encodeJson(value) {\n${body}\n};`);
+  if (fields.length === 0) lines.push('w.u8(123);');
+  const body = `let at = 0;\ntry {\n${lines.join("\n")}\n} catch (error) {\nthrow refuse(at, error);\n}\nw.u8(125);`;
+  return generate<WriteJson>(bindings, `return function writeJson(w, value) {\n${body}\n};`);
+});
+
+/** Compiles {@link compileJsonEncoder}'s text as UTF-8 appended to a writer. A throw leaves part of it there. */
+export function compileJsonWriter<Out, In>(schema: RecordSchema<Out, In>): (writer: ByteWriter, value: In) => void {
+  return writerOf(schema);
+}
+
+const encoderOf = memoise((schema: RecordSchema<unknown, unknown>): JsonOf => {
+  const write = writerOf(schema);
+  const scratch = new ByteWriter(1 << 10);
+  return (value) => {
+    scratch.reset();
+    write(scratch, value);
+    return scratch.buffer.utf8Slice(0, scratch.position);
+  };
 });
 
 /**

@@ -17,8 +17,8 @@ import { compileTextOf } from "./quick-text.ts";
 import type { RecordSchema, SchemaColumn } from "./record-schema.ts";
 import { MS_MAX, MS_MIN } from "./time-cast.ts";
 
-/** Reads a payload that has the layout; undefined where it has not, or where anything in it is not plain. */
-export type QuickDecode = (bytes: Buffer, length: number) => unknown;
+/** Reads the payload between two places of the bytes, if it has the layout; undefined where it has not, or where anything in it is not plain. */
+export type QuickDecode = (bytes: Buffer, start: number, end: number) => unknown;
 
 const DIGITS_MAX = 15;
 /** Generated code grows with the names. */
@@ -26,7 +26,7 @@ const LEADS_BYTES_MAX = 8_192;
 /** Powers of ten that doubles hold: a quotient of two such numbers is rounded once, as the text itself would be. */
 const TENS: readonly number[] = Array.from({ length: DIGITS_MAX + 1 }, (_, exponent) => 10 ** exponent);
 
-// What is generated walks with `p` over `b`. `c` is a byte, `s` a start, `m` a mantissa, `k` digits behind the point, `g` whether there was a minus, `h` a hash.
+// What is generated walks with `p` over `b`, and stands exactly at the payload's end if all fits; what follows there is never taken for a part of it. `c` is a byte, `s` a start, `m` a mantissa, `k` digits behind the point, `g` whether there was a minus, `h` a hash.
 
 function bytesCode(bytes: Buffer): string {
   const tests = [...bytes].map((byte, index) => `b[p + ${index}] !== ${byte}`);
@@ -191,6 +191,6 @@ export function compileQuickDecode(schema: RecordSchema<unknown, unknown>, layou
     steps.push(`v${index} = ${absent};`);
   }
   const members = columns.map(({ name }, index) => `${literal(name)}: v${index}`);
-  const head = `let p = 0, c = 0, s = 0, m = 0, k = 0, h = 0, g = false, ${values.join(", ")};`;
-  return generate<QuickDecode>(bindings, `return function quick(b, length) {\n${head}\n${steps.join("\n")}\n${bytesCode(layout.tail)}\nif (p !== length) return;\nreturn { ${members.join(", ")} };\n};`);
+  const head = `let c = 0, s = 0, m = 0, k = 0, h = 0, g = false, ${values.join(", ")};`;
+  return generate<QuickDecode>(bindings, `return function quick(b, p, end) {\n${head}\n${steps.join("\n")}\n${bytesCode(layout.tail)}\nif (p !== end) return;\nreturn { ${members.join(", ")} };\n};`);
 }

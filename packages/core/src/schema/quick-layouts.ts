@@ -21,13 +21,13 @@ export class QuickLayouts {
     this.#schema = schema;
   }
 
-  /** The record of a payload, or undefined where it must go the usual way. */
-  read(bytes: Buffer): unknown {
+  /** The record of the payload between two places, or undefined where it must go the usual way. */
+  read(bytes: Buffer, start: number, end: number): unknown {
     const known = this.#known;
     if (known.length === 0) return undefined;
     if (++this.#tries > TRIAL) this.#judge();
     for (let index = 0; index < known.length; index++) {
-      const record = (known[index] as QuickDecode)(bytes, bytes.length);
+      const record = (known[index] as QuickDecode)(bytes, start, end);
       if (record === undefined) continue;
       this.#hits++;
       // The next payload is likely of the same layout.
@@ -53,6 +53,6 @@ export class QuickLayouts {
     const layout = layoutOf(bytes);
     const decode = layout && compileQuickDecode(this.#schema, layout);
     // What it was learnt from must be plain too, or it is no lesson.
-    if (decode?.(bytes, bytes.length) !== undefined) this.#known.push(decode);
+    if (decode?.(bytes, 0, bytes.length) !== undefined) this.#known.push(decode);
   }
 }

@@ -7,7 +7,7 @@ import { ByteReader, type ByteWriter, TopologyError } from "../model/index.ts";
 import { compileBinaryCodec } from "./binary-codec.ts";
 import { CastFailure } from "./cast-failure.ts";
 import { compileDecoder, isInvalidUtf8 } from "./decoder.ts";
-import { compileJsonEncoder } from "./json-encoder.ts";
+import { compileJsonWriter } from "./json-encoder.ts";
 import type { RecordSchema } from "./record-schema.ts";
 import { standardSerde } from "./standard-serde.ts";
 import { isStandardSchema, type StandardSchema } from "./standard-schema.ts";
@@ -168,15 +168,11 @@ function anyJson<T>(): Serde<T> {
 
 function schemaJson<Out, In>(schema: RecordSchema<Out, In>): Serde<Out> {
   const name = `json ${schema.name}`;
-  const encode = compileJsonEncoder(schema);
+  const write = compileJsonWriter(schema);
   const decode = compileDecoder(schema);
   return make<Out>(
     name,
-    (writer, value) => {
-      const json = encode(value as unknown as In);
-      if (typeof json === "string") writeUtf8(writer, json);
-      else writer.bytes(json);
-    },
+    (writer, value) => write(writer, value as unknown as In),
     (view) => {
       const value = decode(view);
       if (value instanceof CastFailure) throw new TopologyError(value.code, value.message, { place: `serde ${name}${value.field === "" ? "" : `, field ${value.field}`}` });

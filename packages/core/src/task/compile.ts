@@ -3,10 +3,10 @@ import type { SubTopology } from "../plan/plan.ts";
 import { downstream, stepName } from "../plan/plan.ts";
 import type { ErrorPolicy, NodeId, TopologyNode } from "../topology/index.ts";
 import type { TaskContext } from "./context.ts";
-import { fanOut, type Link } from "./link.ts";
+import { fanOut, type Link, logEntry } from "./link.ts";
 import { type Behind, operatorOf } from "./operators.ts";
 
-/** The compiled steps of a task: for each topic, the link that its records enter by. */
+/** The compiled steps of a task: for each topic, the link that its records enter by, as they stand in the log. */
 export type CompiledPart = ReadonlyMap<string, Link>;
 
 /** Compiles the nodes of a part from their ends to their sources, so that each step gets the links behind it. */
@@ -41,8 +41,8 @@ export function compilePart(part: SubTopology, makeContext: (deadLetterLink: (po
     return linksOf(node)[0];
   });
   const links = new Map<string, Link>();
-  for (const source of part.sources) for (const topic of source.topics) links.set(topic, linksOf(source)[0] as Link);
-  for (const global of part.globals) links.set(global.topic, linksOf(global)[0] as Link);
+  for (const source of part.sources) for (const topic of source.topics) links.set(topic, logEntry(linksOf(source)[0] as Link));
+  for (const global of part.globals) links.set(global.topic, logEntry(linksOf(global)[0] as Link));
   context.flushes.sort((a, b) => a.node - b.node);
   return { links, context };
 }

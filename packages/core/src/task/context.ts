@@ -1,4 +1,4 @@
-import { type ByteWriter, invariant, type LogRecord, type RecordMeta, type TaskCounters } from "../model/index.ts";
+import { type ByteWriter, invariant, type LogRecord, type TaskCounters } from "../model/index.ts";
 import type { ErrorPolicy, NodeId } from "../topology/index.ts";
 import type { StateBackend, StateBatch } from "../state/backend.ts";
 import type { WindowTable } from "../state/window-table.ts";
@@ -31,8 +31,6 @@ export interface TaskContext {
   readonly topology: string;
   /** The input record that everything now in flight comes from. */
   origin: LogRecord;
-  /** The same as a row's meta; `index` is set by each sink. */
-  meta: RecordMeta;
   /** True while a commit makes steps send on the rows that they held back. */
   flushing: boolean;
   readonly counters: TaskCounters;
@@ -89,7 +87,6 @@ export function getterOf(context: TaskContext, table: NodeId): TableGetter {
 /** Makes a record's origin the current one. */
 export function enter(context: TaskContext, origin: LogRecord): void {
   context.origin = origin;
-  context.meta = { topic: origin.topic, partition: origin.partition, offset: origin.offset, index: 0, loadTime: origin.timestamp };
 }
 
 /**

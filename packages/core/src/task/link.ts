@@ -22,6 +22,20 @@ export type Link = (record: AnyRecord) => void;
 
 const nowhere: Link = () => {};
 
+const ofLogRecords = new WeakSet<Link>();
+
+/** Marks a link that may be given a record of the log as it stands: it takes what it needs of its bytes, and sends on none of it by spreading it. */
+export function takesLogRecords(link: Link): Link {
+  ofLogRecords.add(link);
+  return link;
+}
+
+/** A link for records of the log: as they stand where the link may have them, otherwise as records like those of any other step. */
+export function logEntry(link: Link): Link {
+  if (ofLogRecords.has(link)) return link;
+  return ({ key, value, timestamp, headers }) => link({ key, value, timestamp, headers });
+}
+
 /** One link that feeds several. Loops are unrolled for one and two, which is nearly all. */
 export function fanOut(links: readonly Link[]): Link {
   const [first, second] = links;

@@ -26,17 +26,18 @@ const NO_HEADERS: readonly Header[] = Object.freeze([]);
  * A record of a frame, whose key and value become views of its bytes each time they are asked for. Steps that hold rows back keep the record that a row comes from until
  * the commit, mostly for its place alone: two views each made more than half of what the collector had to carry along.
  */
-class FrameRecord implements LogRecord {
+export class FrameRecord implements LogRecord {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
   readonly timestamp: number;
   readonly headers: readonly Header[];
-  readonly #bytes: Buffer;
-  readonly #keyStart: number;
-  readonly #keyEnd: number;
-  readonly #valueStart: number;
-  readonly #valueEnd: number;
+  /** What key and value are ranges of; a start of -1 is null. */
+  readonly bytes: Buffer;
+  readonly keyStart: number;
+  readonly keyEnd: number;
+  readonly valueStart: number;
+  readonly valueEnd: number;
 
   constructor(topic: string, partition: number, offset: number, frames: FrameCursor) {
     this.topic = topic;
@@ -44,18 +45,18 @@ class FrameRecord implements LogRecord {
     this.offset = offset;
     this.timestamp = frames.timestamp;
     this.headers = frames.headersAt < 0 ? NO_HEADERS : frames.headers();
-    this.#bytes = frames.bytes;
-    this.#keyStart = frames.keyStart;
-    this.#keyEnd = frames.keyEnd;
-    this.#valueStart = frames.valueStart;
-    this.#valueEnd = frames.valueEnd;
+    this.bytes = frames.bytes;
+    this.keyStart = frames.keyStart;
+    this.keyEnd = frames.keyEnd;
+    this.valueStart = frames.valueStart;
+    this.valueEnd = frames.valueEnd;
   }
 
   get key(): Buffer | null {
-    return this.#keyStart < 0 ? null : this.#bytes.subarray(this.#keyStart, this.#keyEnd);
+    return this.keyStart < 0 ? null : this.bytes.subarray(this.keyStart, this.keyEnd);
   }
   get value(): Buffer | null {
-    return this.#valueStart < 0 ? null : this.#bytes.subarray(this.#valueStart, this.#valueEnd);
+    return this.valueStart < 0 ? null : this.bytes.subarray(this.valueStart, this.valueEnd);
   }
 }
 

@@ -2,6 +2,7 @@ import { ByteWriter, type LogRecord } from "../model/index.ts";
 import type { RowEncoder, SinkSpec, UnsealedBatch } from "../port/index.ts";
 import type { TaskContext } from "./context.ts";
 import type { AnyRecord } from "./link.ts";
+import { RowIndices, RowPlace } from "./row-place.ts";
 import { isInjected } from "./timers.ts";
 
 interface MutableRange {
@@ -27,9 +28,8 @@ export class SinkBuffer {
   #lastRange: MutableRange | undefined;
   #loadTimeMin = Number.POSITIVE_INFINITY;
   #loadTimeMax = Number.NEGATIVE_INFINITY;
-  #lastOrigin: LogRecord | undefined;
-  #index = 0;
-  readonly #flushed = new Map<LogRecord, number>();
+  readonly #meta = new RowPlace();
+  readonly #places = new RowIndices();
 
   constructor(spec: SinkSpec<never>) {
     this.spec = spec;
@@ -39,9 +39,10 @@ export class SinkBuffer {
 
   /** Encodes one row. A throw of the encoder leaves no part of the row behind. */
   add(context: TaskContext, record: AnyRecord): void {
-    const { origin, meta } = context;
-    if (isInjected(origin)) meta.index = context.timers.nextInjectedIndex();
-    else meta.index = this.#nextIndex(origin, context.flushing);
+    const { origin } = context;
+    const meta = this.#meta;
+    meta.origin = origin;
+    meta.index = isInjected(origin) ? context.timers.nextInjectedIndex() : this.#places.next(origin);
     const start = this.#writer.position;
     try {
       this.#encode(this.#writer, record.value, meta, record.key, record.timestamp, record.headers);
@@ -52,23 +53,6 @@ export class SinkBuffer {
     this.#rowCount++;
     this.#cover(origin);
     if (this.#writer.position >= BATCH_BYTES_MAX || this.#rowCount >= BATCH_ROWS_MAX) this.#cut();
-  }
-
-  #nextIndex(origin: LogRecord, isFlushing: boolean): number {
-    if (isFlushing) this.#index = this.#flushIndex(origin);
-    else if (origin === this.#lastOrigin) this.#index++;
-    else {
-      this.#lastOrigin = origin;
-      this.#index = 0;
-    }
-    return this.#index;
-  }
-
-  /** While steps flush, rows of one origin need not come one after another. */
-  #flushIndex(origin: LogRecord): number {
-    const index = (this.#flushed.get(origin) ?? (origin === this.#lastOrigin ? this.#index : -1)) + 1;
-    this.#flushed.set(origin, index);
-    return index;
   }
 
   #cover(origin: LogRecord): void {
@@ -108,7 +92,7 @@ export class SinkBuffer {
   /** All rows so far, in order, and an empty buffer. */
   take(): UnsealedBatch[] {
     this.#cut();
-    this.#flushed.clear();
+    this.#places.clear();
     return this.#full.splice(0);
   }
 }

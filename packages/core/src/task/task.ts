@@ -66,6 +66,8 @@ export class Task {
   readonly #context: TaskContext;
   readonly #links: CompiledPart;
   readonly #takesAll: boolean;
+  #lastTopic: string | undefined;
+  #lastLink: Link | undefined;
   #state: TaskState = "created";
   #uncommitted = 0;
   #expireTo: readonly number[] = [];
@@ -83,7 +85,6 @@ export class Task {
       taskId: id,
       topology: options.topology,
       origin: NO_RECORD,
-      meta: { topic: "", partition: -1, offset: -1, index: 0, loadTime: 0 },
       flushing: false,
       counters: makeCounters(snapshot?.counters),
       backend,
@@ -157,13 +158,20 @@ export class Task {
       if (input === undefined || record === undefined) break;
       enter(context, record);
       context.counters.read++;
-      const link = this.#links.get(record.topic) as Link;
-      link({ key: record.key, value: record.value, timestamp: record.timestamp, headers: record.headers });
+      this.#linkOf(record.topic)(record);
       input.advance();
       done++;
     }
     this.#uncommitted += done;
     return done;
+  }
+
+  #linkOf(topic: string): Link {
+    if (topic === this.#lastTopic) return this.#lastLink as Link;
+    const link = this.#links.get(topic) as Link;
+    this.#lastTopic = topic;
+    this.#lastLink = link;
+    return link;
   }
 
   #isFull(): boolean {

@@ -1,6 +1,6 @@
-import { ByteWriter, type RecordKey, writeFrame } from "../model/index.ts";
+import { beginFrame, type ByteWriter, endFrame, type RecordKey, writeFrame } from "../model/index.ts";
 import type { RowEncoder, SinkShape, SinkSpec } from "../port/index.ts";
-import { columnShapes, compileJsonEncoder, type Difference, isSameShape, type RecordSchema, type Serde, type ValueShape, valueShape, writingDifferences } from "../schema/index.ts";
+import { columnShapes, compileJsonWriter, type Difference, isSameShape, type RecordSchema, type Serde, type ValueShape, valueShape, writingDifferences } from "../schema/index.ts";
 import type { AnySchema } from "./node.ts";
 import type { ValueFormat } from "./value-format.ts";
 
@@ -31,7 +31,8 @@ export function topic(name: string, form: AnySchema | Serde<unknown>, options: T
   return "columns" in form ? schemaTopic(name, form, options as TopicOptions<unknown>) : serdeTopic(name, form, options as TopicOptions<unknown>);
 }
 
-type Write = (value: unknown) => Uint8Array | string | null;
+/** Appends a value that is not null to a writer; where a format can only give its bytes, those are made instead. */
+type Write = { readonly append: (writer: ByteWriter, value: unknown) => void; readonly takesNull: boolean } | { readonly make: (value: unknown) => Uint8Array | string };
 
 /** What readers of the topic see. */
 function topicShape({ schema, format, serde }: TopicDeclaration): ValueShape {
@@ -61,27 +62,33 @@ function topicSpec(name: string, summary: string, declaration: TopicDeclaration,
     encoder: (): RowEncoder<unknown> => {
       const write = compile();
       // One device with a wrong clock must not stop the topology: Kafka refuses a whole batch for a record that is an hour ahead, or from before 1970.
-      return (writer: ByteWriter, value, { loadTime }, recordKey, timestamp, headers) =>
-        writeFrame(writer, { key: key === undefined ? recordKey : key(value), value: write(value), timestamp: Math.max(0, Math.min(timestamp, loadTime)), headers });
+      const timeOf = (timestamp: number, loadTime: number): number => Math.max(0, Math.min(timestamp, loadTime));
+      if ("make" in write) {
+        return (writer: ByteWriter, value, { loadTime }, recordKey, timestamp, headers) =>
+          writeFrame(writer, { key: key === undefined ? recordKey : key(value), value: write.make(value), timestamp: timeOf(timestamp, loadTime), headers });
+      }
+      const { append, takesNull } = write;
+      return (writer: ByteWriter, value, { loadTime }, recordKey, timestamp, headers) => {
+        const hasValue = !takesNull || (value !== null && value !== undefined);
+        beginFrame(writer, key === undefined ? recordKey : key(value), hasValue, timeOf(timestamp, loadTime), headers);
+        if (hasValue) {
+          const at = writer.beginSized();
+          append(writer, value);
+          writer.endSized(at);
+        }
+        endFrame(writer, headers);
+      };
     },
   });
 }
 
 function serdeTopic(name: string, serde: Serde<unknown>, options: TopicOptions<unknown>): SinkSpec<unknown> {
   const declaration: TopicDeclaration = Object.freeze({ schema: undefined, format: undefined, serde });
-  return topicSpec(name, `topic ${name}, ${serde.name}`, declaration, options, () => {
-    const scratch = new ByteWriter(256);
-    return (value) => {
-      if (value === null || value === undefined) return null;
-      scratch.reset();
-      serde.encode(scratch, value);
-      return scratch.buffer.subarray(0, scratch.position);
-    };
-  });
+  return topicSpec(name, `topic ${name}, ${serde.name}`, declaration, options, () => ({ append: (writer, value) => serde.encode(writer, value), takesNull: true }));
 }
 
 function schemaTopic(name: string, schema: AnySchema, options: TopicOptions<unknown>): SinkSpec<unknown> {
   const { format } = options;
   const declaration: TopicDeclaration = Object.freeze({ schema, format, serde: undefined });
-  return topicSpec(name, `topic ${name}, ${schema.name} as ${format?.name ?? "JSON"}`, declaration, options, () => (format === undefined ? compileJsonEncoder(schema) : format.encoder(schema, name)));
+  return topicSpec(name, `topic ${name}, ${schema.name} as ${format?.name ?? "JSON"}`, declaration, options, () => (format === undefined ? { append: compileJsonWriter(schema), takesNull: false } : { make: format.encoder(schema, name) }));
 }

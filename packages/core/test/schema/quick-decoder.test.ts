@@ -76,10 +76,14 @@ for (const [name, schema] of [["with the rest kept", Plain], ["without", record(
         const text = payload(layout, { ...GOOD, ...changes });
         const bytes = how < 3 ? damaged(text, at, how, byte) : Buffer.from(text);
         const seen = layoutOf(lesson);
-        const direct = seen && compileQuickDecode(schema, seen)?.(bytes, bytes.length);
+        const direct = seen && compileQuickDecode(schema, seen)?.(bytes, 0, bytes.length);
         if (direct !== undefined) quick++;
         const [now, usual] = [shown(learnt(bytes)), shown(compileDecoder(schema)(bytes))];
         if (now !== usual) throw new Error(`${bytes.toString("latin1")}: ${now} instead of ${usual}`);
+        // Amid other bytes, what follows may go on just as the payload would have.
+        const around = Buffer.concat([Buffer.from("{\"a\":1,".slice(0, at % 7)), bytes, Buffer.from(text).subarray(at % (text.length + 1))]);
+        const amid = shown(learnt(around, at % 7, (at % 7) + bytes.length));
+        if (amid !== usual) throw new Error(`${around.toString("latin1")} from ${at % 7}: ${amid} instead of ${usual}`);
         return direct === undefined || shown(direct) === usual;
       }),
       { seed, numRuns: 4_000 },
@@ -98,7 +102,7 @@ t.test("Decimal text reads as the double that is nearest to it", async (t) => {
       const digits = String(mantissa).padStart(point + 1, "0");
       const text = `${minus && mantissa > 0 ? "-" : ""}${digits.slice(0, digits.length - point)}${point === 0 ? "" : `.${digits.slice(digits.length - point)}`}`;
       const payload = Buffer.from(`{"value":${text}}`);
-      const out = decode?.(payload, payload.length) as { value: number } | undefined;
+      const out = decode?.(payload, 0, payload.length) as { value: number } | undefined;
       return out !== undefined && Object.is(out.value, Number(text));
     }),
     { seed, numRuns: 5_000 },

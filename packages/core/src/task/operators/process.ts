@@ -4,6 +4,7 @@ import type { ProcessNode, PunctuationTime } from "../../topology/index.ts";
 import { advanceStreamTime, type TaskContext } from "../context.ts";
 import type { AnyRecord, Link } from "../link.ts";
 import type { Behind } from "../operators.ts";
+import { placeOf } from "../row-place.ts";
 import { compileRefuse, messageOf, type Refuse } from "../refuse.ts";
 import { openStore } from "../stores/open-store.ts";
 import type { OpenedStore } from "../stores/place.ts";
@@ -89,7 +90,7 @@ class ProcessStep {
   #recordContext(): object {
     const step = this;
     return Object.defineProperties(this.#common(), {
-      meta: { get: () => step.#context.meta, enumerable: true },
+      meta: { get: () => placeOf(step.#context.origin), enumerable: true },
       headers: { get: () => step.#current?.headers ?? [], enumerable: true },
       forward: { value: this.#forward, enumerable: true },
     });
