@@ -1,10 +1,24 @@
 import { compileQuickDecode, type QuickDecode } from "./quick-decoder.ts";
-import { layoutOf } from "./quick-layout.ts";
+import { memoise } from "./generate.ts";
+import { type Layout, layoutOf } from "./quick-layout.ts";
 import type { RecordSchema } from "./record-schema.ts";
 
 const LAYOUTS_MAX = 4;
+const SHARED_MAX = 64;
 const LESSONS_MAX = 64;
 const TRIAL = 1 << 14;
+
+const sharedOf = memoise((_schema: RecordSchema<unknown, unknown>) => new Map<string, QuickDecode | undefined>());
+
+/** The reader of a layout, which all decoders of a schema share: V8 would optimize the same code once for each task. */
+function readerOf(schema: RecordSchema<unknown, unknown>, layout: Layout): QuickDecode | undefined {
+  const shared = sharedOf(schema);
+  const name = JSON.stringify([layout.members.map((member) => [member.lead.toString("latin1"), member.name]), layout.tail.toString("latin1")]);
+  if (shared.has(name)) return shared.get(name);
+  const read = compileQuickDecode(schema, layout);
+  if (shared.size < SHARED_MAX) shared.set(name, read);
+  return read;
+}
 
 /**
  * The layouts that one decoder has met. A payload that none of them fits goes the usual way and may be the lesson for the next; where layouts are
@@ -51,7 +65,7 @@ export class QuickLayouts {
     if (this.#lessons >= LESSONS_MAX || this.#known.length >= LAYOUTS_MAX) return;
     this.#lessons++;
     const layout = layoutOf(bytes);
-    const decode = layout && compileQuickDecode(this.#schema, layout);
+    const decode = layout && readerOf(this.#schema, layout);
     // What it was learnt from must be plain too, or it is no lesson.
     if (decode?.(bytes, 0, bytes.length) !== undefined) this.#known.push(decode);
   }

@@ -18,6 +18,8 @@ const RANGES_MAX = BITMAP_BYTES / 4;
 export class SequencePage {
   /** Starts and ends (included), ascending, never adjacent: s0, e0, s1, e1, ... */
   readonly bounds: number[];
+  /** Which page it is. Not stored: whoever looked it up knows. */
+  page: number | bigint | undefined;
 
   constructor(bounds: number[] = []) {
     this.bounds = bounds;

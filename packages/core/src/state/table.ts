@@ -12,7 +12,8 @@ import type { StateBackend, StateBatch } from "./backend.ts";
 import type { ValueCodec } from "./codec.ts";
 import { beginEntry, putSealed, readEntry } from "./sealed.ts";
 
-interface Entry<V> {
+/** A key's value in memory; undefined once it is deleted. */
+export interface Entry<V> {
   readonly key: string;
   value: V | undefined;
   dirty: boolean;
@@ -35,6 +36,8 @@ export class StateTable<V> {
   #lastKey: string | undefined;
   #last: Entry<V> | undefined;
 
+  #generation = 0;
+
   /** True while all that is stored is in memory too, so that the backend need not be asked for what is not there: 2 us a look-up in LevelDB. */
   #isComplete: boolean;
 
@@ -56,12 +59,22 @@ export class StateTable<V> {
     return this.#dirty.length === 0 && this.#inFlight.length === 0;
   }
 
+  /** Counts up whenever entries may leave memory: one that `find` or `insert` gave is the table's own only for as long as this stays the same. */
+  get generation(): number {
+    return this.#generation;
+  }
+
   /** The value of a key. It may be changed in place if it is `put` again before the next commit. */
   get(key: string): V | undefined {
+    return this.find(key)?.value;
+  }
+
+  /** The entry of a key, undefined where none is stored. */
+  find(key: string): Entry<V> | undefined {
     const entry = this.#young.get(key) ?? this.#recall(key);
     this.#lastKey = key;
     this.#last = entry;
-    return entry?.value;
+    return entry;
   }
 
   #recall(key: string): Entry<V> | undefined {
@@ -80,6 +93,19 @@ export class StateTable<V> {
 
   put(key: string, value: V): void {
     this.#set(key, value);
+  }
+
+  /** Puts the value of a key, and gives its entry. */
+  insert(key: string, value: V): Entry<V> {
+    this.#set(key, value);
+    return (key === this.#lastKey ? this.#last : this.find(key)) as Entry<V>;
+  }
+
+  /** Puts the value that an entry of this generation holds: it was changed in place. */
+  change(entry: Entry<V>): void {
+    if (entry.dirty) return;
+    entry.dirty = true;
+    this.#dirty.push(entry);
   }
 
   delete(key: string): void {
@@ -125,6 +151,7 @@ export class StateTable<V> {
   committed(): void {
     this.#inFlight = [];
     if (this.#young.size <= this.#entriesMax / 2) return;
+    this.#generation++;
     this.#lastKey = undefined;
     if (this.#old.size > 0) this.#isComplete = false;
     this.#old = this.#young;

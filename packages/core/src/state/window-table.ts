@@ -1,7 +1,7 @@
 import type { ByteWriter } from "../model/index.ts";
 import type { StateBackend, StateBatch } from "./backend.ts";
 import type { ValueCodec } from "./codec.ts";
-import { StateTable } from "./table.ts";
+import { type Entry, StateTable } from "./table.ts";
 
 const NUL = "\0";
 const BUCKETS_MAX = 256;
@@ -25,6 +25,7 @@ export class WindowTable<V> {
   #lastStart = Number.NaN;
   #last: StateTable<V> | undefined;
   #expiredTo = Number.NEGATIVE_INFINITY;
+  #generation = 0;
 
   /** `isEmpty` tells of a window that is known to hold nothing in the backend; it is asked when the window comes into memory. */
   constructor(backend: StateBackend, name: string, codec: ValueCodec<V>, options: { readonly entriesMax: number; readonly scratch: ByteWriter }, isEmpty: (start: number) => boolean = () => false) {
@@ -53,6 +54,19 @@ export class WindowTable<V> {
     return bucket;
   }
 
+  /** As a table's: an entry is the store's own only for as long as this stays the same. */
+  get generation(): number {
+    return this.#generation;
+  }
+  find(start: number, key: string): Entry<V> | undefined {
+    return this.#bucket(start).find(key);
+  }
+  insert(start: number, key: string, value: V): Entry<V> {
+    return this.#bucket(start).insert(key, value);
+  }
+  change(start: number, entry: Entry<V>): void {
+    this.#bucket(start).change(entry);
+  }
   get(start: number, key: string): V | undefined {
     return this.#bucket(start).get(key);
   }
@@ -68,8 +82,13 @@ export class WindowTable<V> {
   }
 
   committed(): void {
-    for (const bucket of this.#buckets.values()) bucket.committed();
+    for (const bucket of this.#buckets.values()) {
+      const { generation } = bucket;
+      bucket.committed();
+      if (bucket.generation !== generation) this.#generation++;
+    }
     if (this.#buckets.size <= BUCKETS_MAX) return;
+    this.#generation++;
     for (const [start, bucket] of this.#buckets) {
       if (this.#buckets.size <= BUCKETS_MAX) break;
       if (bucket.isClean) this.#buckets.delete(start);
@@ -84,6 +103,7 @@ export class WindowTable<V> {
   async expire(startBound: number): Promise<void> {
     if (startBound <= this.#expiredTo || !Number.isFinite(startBound)) return;
     this.#expiredTo = startBound;
+    this.#generation++;
     for (const [start, bucket] of this.#buckets) if (start < startBound && bucket.isClean) this.#buckets.delete(start);
     this.#lastStart = Number.NaN;
     await this.#backend.clearRange({ gte: Buffer.from(this.#prefix), lt: Buffer.from(`${this.#prefix}${startText(startBound)}`) });

@@ -1,4 +1,5 @@
 import type { ByteReader, ByteWriter, LogRecord } from "../model/index.ts";
+import { generate, literal, memoise } from "../schema/generate.ts";
 import { compileBinaryCodec } from "../schema/index.ts";
 import type { ValueCodec } from "../state/codec.ts";
 import type { AggregateNode, Aggregator } from "../topology/index.ts";
@@ -11,6 +12,7 @@ export interface GroupState<S> {
   timestamp: number;
   // ----
   waiting: boolean;
+  /** Known once the group was looked up. */
   windowStart: number;
   /** The values of the fields that make the group. Not the record's whole value, which would have to be kept for it. */
   group: readonly unknown[] | undefined;
@@ -30,9 +32,7 @@ export interface Accumulation<S> {
   readonly codec: ValueCodec<GroupState<S>>;
 }
 
-function numberIn(value: Record<string, unknown>, field: string): number {
-  const number = value[field];
-  if (typeof number === "number" && Number.isFinite(number)) return number;
+function refuse(field: string): never {
   throw new TypeError(`field ${field} is not a finite number`);
 }
 
@@ -58,74 +58,64 @@ function doubles(count: number): number[] {
   return array.fill(0);
 }
 
+type AggregateColumns = { readonly [name: string]: Aggregator<never, unknown> };
+
+/** How the slots of one column start, take a number `x`, and take those of another total `o`. */
+function slotCode(kind: string, slot: number, x: string): { readonly blank: readonly number[]; readonly add: string; readonly merge: string } {
+  const s = `s[${slot}]`;
+  const o = `o[${slot}]`;
+  if (kind === "min") return { blank: [Number.POSITIVE_INFINITY], add: `if (${x} < ${s}) ${s} = ${x};`, merge: `${s} = Math.min(${s}, ${o});` };
+  if (kind === "max") return { blank: [Number.NEGATIVE_INFINITY], add: `if (${x} > ${s}) ${s} = ${x};`, merge: `${s} = Math.max(${s}, ${o});` };
+  const plus = { blank: [0], add: `${s} += ${x};`, merge: `${s} += ${o};` };
+  if (kind !== "avg") return plus;
+  return { blank: [0, 0], add: `${plus.add} s[${slot + 1}] += 1;`, merge: `${plus.merge} s[${slot + 1}] += o[${slot + 1}];` };
+}
+
 /**
  * Columns of aggregates as slots of doubles: one for count, sum, min, max; avg has two. A new count is exact to 2^53. Arrays that never held anything but doubles
  * take half of what typed arrays take, and are made in a tenth of the time.
- * Fields are read and checked before any slot changes.
+ * Fields are read and checked before any slot changes. What is compiled here is compiled once for all tasks.
  */
-function columnAccumulation(columns: { readonly [name: string]: Aggregator<never, unknown> }): Accumulation<number[]> {
+const columnAccumulation = memoise((columns: AggregateColumns): Accumulation<number[]> => {
   const entries = Object.entries(columns);
   const fields = [...new Set(entries.flatMap(([, column]) => column.field ?? []))];
-  const inputs = new Float64Array(fields.length);
-  let slotCount = 0;
-  const plans = entries.map(([name, column]) => {
-    const slot = slotCount;
-    slotCount += column.kind === "avg" ? 2 : 1;
-    return { name, kind: column.kind, slot, input: column.field === undefined ? -1 : fields.indexOf(column.field) };
-  });
-  const read = (value: Record<string, unknown>): void => {
-    for (let index = 0; index < fields.length; index++) inputs[index] = numberIn(value, fields[index] as string);
-  };
-  const apply = (slots: number[]): number[] => {
-    for (const { kind, slot, input } of plans) {
-      const number = input < 0 ? 1 : (inputs[input] as number);
-      const known = slots[slot] as number;
-      if (kind === "min") slots[slot] = number < known ? number : known;
-      else if (kind === "max") slots[slot] = number > known ? number : known;
-      else slots[slot] = known + number;
-      if (kind === "avg") slots[slot + 1] = (slots[slot + 1] as number) + 1;
-    }
-    return slots;
-  };
-  const blank = doubles(slotCount);
-  for (const { kind, slot } of plans) {
-    if (kind === "min") blank[slot] = Number.POSITIVE_INFINITY;
-    if (kind === "max") blank[slot] = Number.NEGATIVE_INFINITY;
+  const reads = fields.map((field, index) => `const x${index} = value[${literal(field)}];\nif (typeof x${index} !== "number" || x${index} - x${index} !== 0) refuse(${literal(field)});`);
+  const blanks: number[] = [];
+  const adds: string[] = [];
+  const merges: string[] = [];
+  const fills: string[] = [];
+  for (const [name, column] of entries) {
+    const slot = blanks.length;
+    const { blank, add, merge } = slotCode(column.kind, slot, column.field === undefined ? "1" : `x${fields.indexOf(column.field)}`);
+    blanks.push(...blank);
+    adds.push(add);
+    merges.push(merge);
+    fills.push(`row[${literal(name)}] = ${column.kind === "avg" ? `s[${slot}] / s[${slot + 1}]` : `s[${slot}]`};`);
   }
+  const blank = doubles(blanks.length);
+  for (const [slot, value] of blanks.entries()) blank[slot] = value;
+  const bindings = { refuse };
+  const add = generate<(slots: number[], value: Record<string, unknown>) => number[]>(bindings, `return function add(s, value) {\n${[...reads, ...adds].join("\n")}\nreturn s;\n};`);
+  const mergeInto = generate<(slots: number[], others: number[]) => number[]>({}, `return function merge(s, o) {\n${merges.join("\n")}\nreturn s;\n};`);
+  const fill = generate<(row: Record<string, unknown>, slots: number[]) => void>({}, `return function fill(row, s) {\n${fills.join("\n")}\n};`);
   return {
-    start(value) {
-      read(value);
-      return apply(blank.slice());
-    },
-    add(slots, value) {
-      read(value);
-      return apply(slots);
-    },
+    start: (value) => add(blank.slice(), value),
+    add,
     copy: (slots) => slots.slice(),
-    merge(slots, others) {
-      const merged = slots.slice();
-      for (let slot = 0; slot < slotCount; slot++) merged[slot] = (slots[slot] as number) + (others[slot] as number);
-      for (const { kind, slot } of plans) {
-        if (kind === "min") merged[slot] = Math.min(slots[slot] as number, others[slot] as number);
-        if (kind === "max") merged[slot] = Math.max(slots[slot] as number, others[slot] as number);
-      }
-      return merged;
-    },
-    fill(row, slots) {
-      for (const { name, kind, slot } of plans) row[name] = kind === "avg" ? (slots[slot] as number) / (slots[slot + 1] as number) : slots[slot];
-    },
+    merge: (slots, others) => mergeInto(slots.slice(), others),
+    fill,
     codec: groupCodec(
       (writer, slots) => {
         for (const slot of slots) writer.f64(slot);
       },
       (reader) => {
         const slots = blank.slice();
-        for (let slot = 0; slot < slotCount; slot++) slots[slot] = reader.f64();
+        for (let slot = 0; slot < slots.length; slot++) slots[slot] = reader.f64();
         return slots;
       },
     ),
   };
-}
+});
 
 /** Compiles a node's aggregation. */
 export function compileAccumulation(node: Pick<AggregateNode, "aggregation">): Accumulation<never> {

@@ -86,16 +86,20 @@ export class RowIndices {
   /** The number of a record's next row. */
   next(origin: LogRecord): number {
     let indices = this.#last;
-    if (indices === undefined || indices.partition !== origin.partition || indices.topic !== origin.topic) {
-      indices = this.#partitions.find(({ topic, partition }) => topic === origin.topic && partition === origin.partition);
-      if (indices === undefined) {
-        indices = new PartitionIndices(origin);
-        this.#partitions.push(indices);
-      }
-      this.#last = indices;
-    }
+    if (indices === undefined || indices.partition !== origin.partition || indices.topic !== origin.topic) indices = this.#of(origin);
     return indices.next(origin.offset);
   }
+  // Apart, because a function whose parameter a closure holds makes a context on the heap at each call, 50 bytes, even where the closure is not made.
+  #of(origin: LogRecord): PartitionIndices {
+    let indices = this.#partitions.find(({ topic, partition }) => topic === origin.topic && partition === origin.partition);
+    if (indices === undefined) {
+      indices = new PartitionIndices(origin);
+      this.#partitions.push(indices);
+    }
+    this.#last = indices;
+    return indices;
+  }
+
   clear(): void {
     for (const partition of this.#partitions) partition.clear();
   }

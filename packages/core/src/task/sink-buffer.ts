@@ -60,16 +60,20 @@ export class SinkBuffer {
     if (timestamp < this.#loadTimeMin) this.#loadTimeMin = timestamp;
     if (timestamp > this.#loadTimeMax) this.#loadTimeMax = timestamp;
     let range = this.#lastRange;
-    if (range === undefined || range.topic !== origin.topic || range.partition !== origin.partition) {
-      range = this.#ranges.find((other) => other.topic === origin.topic && other.partition === origin.partition);
-      if (range === undefined) {
-        range = { topic: origin.topic, partition: origin.partition, firstOffset: offset, lastOffset: offset };
-        this.#ranges.push(range);
-      }
-      this.#lastRange = range;
-    }
+    if (range === undefined || range.partition !== origin.partition || range.topic !== origin.topic) range = this.#rangeOf(origin);
     if (offset > range.lastOffset) range.lastOffset = offset;
     else if (offset < range.firstOffset) range.firstOffset = offset;
+  }
+
+  // Apart from what is called for each row: the closure would cost each call a context on the heap.
+  #rangeOf({ topic, partition, offset }: LogRecord): MutableRange {
+    let range = this.#ranges.find((other) => other.topic === topic && other.partition === partition);
+    if (range === undefined) {
+      range = { topic, partition, firstOffset: offset, lastOffset: offset };
+      this.#ranges.push(range);
+    }
+    this.#lastRange = range;
+    return range;
   }
 
   #cut(): void {

@@ -4,7 +4,8 @@
  * numbers again, so that sinks can take it as a version.
  */
 import { TopologyError } from "../../model/index.ts";
-import { StateTable } from "../../state/table.ts";
+import { RecentEntries } from "../../state/recent-entries.ts";
+import { type Entry, StateTable } from "../../state/table.ts";
 import { WindowTable } from "../../state/window-table.ts";
 import type { AggregateNode } from "../../topology/index.ts";
 import { advanceStreamTime, enter, type TaskContext } from "../context.ts";
@@ -14,8 +15,10 @@ import { compileRefuse, messageOf } from "../refuse.ts";
 import { compileScalarKey } from "../scalar-key.ts";
 
 interface GroupStore<S> {
-  get(windowStart: number, key: string): GroupState<S> | undefined;
-  put(windowStart: number, key: string, state: GroupState<S>): void;
+  readonly generation: number;
+  find(windowStart: number, key: string): Entry<GroupState<S>> | undefined;
+  insert(windowStart: number, key: string, state: GroupState<S>): Entry<GroupState<S>>;
+  change(windowStart: number, entry: Entry<GroupState<S>>): void;
 }
 
 function openStore<S>(context: TaskContext, node: AggregateNode, accumulation: Accumulation<S>): GroupStore<S> {
@@ -23,7 +26,14 @@ function openStore<S>(context: TaskContext, node: AggregateNode, accumulation: A
   if (node.window === undefined) {
     const table = new StateTable(context.backend, node.name, accumulation.codec, options);
     context.tables.push(table);
-    return { get: (_start, key) => table.get(key), put: (_start, key, state) => table.put(key, state) };
+    return {
+      get generation() {
+        return table.generation;
+      },
+      find: (_start, key) => table.find(key),
+      insert: (_start, key, state) => table.insert(key, state),
+      change: (_start, entry) => table.change(entry),
+    };
   }
   const { sizeMs, graceMs } = node.window;
   const table = new WindowTable(context.backend, node.name, accumulation.codec, options);
@@ -47,6 +57,14 @@ function aggregated<S>(context: TaskContext, node: AggregateNode, accumulation: 
   const groupOf = (value: Record<string, unknown>): readonly unknown[] => node.groupBy.map((field) => value[field]);
   const sizeMs = node.window?.sizeMs ?? 0;
   const graceMs = node.window?.graceMs ?? Number.POSITIVE_INFINITY;
+  const recent = new RecentEntries<GroupState<S>>(store);
+  const [only] = node.groupBy.length === 1 ? node.groupBy : [];
+  const begin = (value: Record<string, unknown>, timestamp: number, windowStart: number): GroupState<S> => ({ total: accumulation.start(value), updates: 1, timestamp, waiting: false, windowStart, group: undefined, origin: undefined });
+  const grow = (state: GroupState<S>, value: Record<string, unknown>, timestamp: number): void => {
+    state.total = accumulation.add(state.total, value);
+    state.updates++;
+    if (timestamp > state.timestamp) state.timestamp = timestamp;
+  };
   let waiting: GroupState<S>[] = [];
   const flush = () => {
     const leaving = waiting;
@@ -66,25 +84,31 @@ function aggregated<S>(context: TaskContext, node: AggregateNode, accumulation: 
       }
     }
     let state: GroupState<S> | undefined;
-    let key: string;
     try {
-      key = keyOf(value);
-      state = store.get(windowStart, key);
-      if (state === undefined) {
-        state = { total: accumulation.start(value), updates: 1, timestamp, waiting: false, windowStart, group: undefined, origin: undefined };
-      } else {
-        state.total = accumulation.add(state.total, value);
-        state.updates++;
-        if (timestamp > state.timestamp) state.timestamp = timestamp;
+      const name = only === undefined ? undefined : value[only];
+      let entry = typeof name === "string" ? recent.get(name) : undefined;
+      state = entry?.value;
+      if (entry !== undefined && state !== undefined && state.windowStart === windowStart) grow(state, value, timestamp);
+      else {
+        const key = keyOf(value);
+        entry = store.find(windowStart, key);
+        state = entry?.value;
+        if (entry === undefined || state === undefined) {
+          state = begin(value, timestamp, windowStart);
+          entry = store.insert(windowStart, key, state);
+        } else {
+          state.windowStart = windowStart;
+          grow(state, value, timestamp);
+        }
+        if (typeof name === "string") recent.set(name, entry);
       }
+      store.change(windowStart, entry);
     } catch (cause) {
       if (cause instanceof TopologyError) throw cause;
       return refuse("STEP_FAILED", messageOf(cause), "", cause);
     }
-    store.put(windowStart, key, state);
     if (!state.waiting) {
       state.waiting = true;
-      state.windowStart = windowStart;
       state.group ??= groupOf(value);
       waiting.push(state);
     }

@@ -3,6 +3,7 @@ import { TopologyError } from "../../model/index.ts";
 import { integerCodec } from "../../state/codec.ts";
 import { PresenceTable, type WriteKey } from "../../state/presence-table.ts";
 import { PAGE_SIZE, SequencePage, sequencePageCodec } from "../../state/sequence-page.ts";
+import { RecentEntries } from "../../state/recent-entries.ts";
 import { StateTable } from "../../state/table.ts";
 import { WindowTable } from "../../state/window-table.ts";
 import type { DedupNode } from "../../topology/index.ts";
@@ -41,6 +42,8 @@ function sequenced(context: TaskContext, node: DedupNode, field: string): Judge 
   const identity = compileIdentity(node);
   const table = new StateTable(context.backend, node.name, sequencePageCodec, { entriesMax: context.cacheEntriesMax, scratch: context.scratch });
   context.tables.push(table);
+  const recent = new RecentEntries<SequencePage>(table);
+  const only = node.identity === undefined && node.fields?.length === 1 ? node.fields[0] : undefined;
   return (record) => {
     const raw: unknown = record.value[field];
     let page: number | bigint;
@@ -55,11 +58,22 @@ function sequenced(context: TaskContext, node: DedupNode, field: string): Judge 
       place = Number(((big % BIGINT_PAGE) + BIGINT_PAGE) % BIGINT_PAGE);
       page = (big - BigInt(place)) / BIGINT_PAGE;
     }
-    const key = `${identity(record)}#${page}`;
-    const known = table.get(key);
-    const seen = known ?? new SequencePage();
+    const name: unknown = only === undefined ? undefined : record.value[only];
+    let entry = typeof name === "string" ? recent.get(name) : undefined;
+    let seen = entry?.value;
+    if (entry === undefined || seen === undefined || seen.page !== page) {
+      const key = `${identity(record)}#${page}`;
+      entry = table.find(key);
+      seen = entry?.value;
+      if (entry === undefined || seen === undefined) {
+        seen = new SequencePage();
+        entry = table.insert(key, seen);
+      }
+      seen.page = page;
+      if (typeof name === "string") recent.set(name, entry);
+    }
     if (!seen.add(place)) return "repeat";
-    table.put(key, seen);
+    table.change(entry);
     return "first";
   };
 }
