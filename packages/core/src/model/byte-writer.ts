@@ -1,6 +1,7 @@
 const VIEWED_BYTES = 1_024;
 const VIEWS_MAX = 4_096;
 const SHORT_TEXT = 24;
+const ASCII_TEXT = 48;
 const SIZE_BYTES = 2;
 const SIZED_MAX = 0x80 ** SIZE_BYTES;
 
@@ -112,6 +113,21 @@ export class ByteWriter {
     this.varint(size);
     this.ensure(size);
     this.position += this.buffer.utf8Write(value, this.position);
+  }
+  /** The same for short text that is all ASCII; false for any other, of which nothing is written. */
+  asciiText(value: string): boolean {
+    const { length } = value;
+    if (length > ASCII_TEXT) return false;
+    this.ensure(length + 1);
+    const { buffer, position } = this;
+    for (let at = 0; at < length; at++) {
+      const code = value.charCodeAt(at);
+      if (code >= 0x80) return false;
+      buffer[position + 1 + at] = code;
+    }
+    buffer[position] = length;
+    this.position = position + length + 1;
+    return true;
   }
   /** UTF-8 text without a length. */
   utf8(value: string): void {

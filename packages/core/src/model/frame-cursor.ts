@@ -6,6 +6,7 @@ const KEY = 1;
 const VALUE = 2;
 const HEADERS = 4;
 const PARTITION = 8;
+const NO_HEADERS: readonly Header[] = Object.freeze([]);
 
 /**
  * Walks over frames (frame.ts) without an object a frame: the fields hold the places of the frame last read. A place that is
@@ -39,7 +40,7 @@ export class FrameCursor {
     this.start = start;
     const flags = this.bytes[start] as number;
     // Past the end, the view throws a RangeError by itself.
-    this.timestamp = this.#view.getInt32(start + 5, true) * 4_294_967_296 + this.#view.getUint32(start + 1, true);
+    this.timestamp = this.timestampAt(start);
     this.at = start + 9;
     this.partition = (flags & PARTITION) === 0 ? -1 : this.#varint();
     this.keyStart = -1;
@@ -59,9 +60,14 @@ export class FrameCursor {
     if (this.at > this.bytes.length) throw new RangeError(`a frame at ${start} passes the end at ${this.bytes.length}`);
   }
 
+  /** The timestamp of the frame at a place. */
+  timestampAt(start: number): number {
+    return this.#view.getInt32(start + 5, true) * 4_294_967_296 + this.#view.getUint32(start + 1, true);
+  }
+
   /** The headers of the frame last read. */
   headers(): readonly Header[] {
-    return this.headersAt < 0 ? [] : readFrame(new ByteReader(this.bytes, this.start)).headers;
+    return this.headersAt < 0 ? NO_HEADERS : readFrame(new ByteReader(this.bytes, this.start)).headers;
   }
 
   #skipHeaders(): void {

@@ -80,6 +80,11 @@ export function wellFormed(value: unknown): string {
   return typeof value === "string" && value.isWellFormed() ? value : unfit("well-formed text", value);
 }
 
+/** ASCII, nearly all that there is, is well-formed and needs no measuring. */
+function text(writer: ByteWriter, value: unknown): void {
+  if (typeof value !== "string" || !writer.asciiText(value)) writer.text(wellFormed(value));
+}
+
 function fixedString(bytes: number): WriteValue {
   return (writer, value) => {
     const text = wellFormed(value);
@@ -200,7 +205,7 @@ export function compileWriteValue({ type }: AnyColumn, jsonText: JsonTextOf): Wr
     case "decimal":
       return decimal(type.precision, type.scale);
     case "string":
-      return (writer, value) => writer.text(wellFormed(value));
+      return text;
     case "fixedString":
       return fixedString(type.bytes);
     case "enum":

@@ -16,22 +16,61 @@ const BITMAP = 1;
 const RANGES_MAX = BITMAP_BYTES / 4;
 
 export class SequencePage {
-  /** Starts and ends (included), ascending, never adjacent: s0, e0, s1, e1, ... */
-  readonly bounds: number[];
+  /** The last range, its end included; -1 where nothing was seen. Nearly all that is asked is answered here, without a look at an array. */
+  #first = -1;
+  #last = -1;
+  /** Starts and ends (included) of the ranges before it, ascending, never adjacent: s0, e0, s1, e1, ... */
+  #earlier: number[] | undefined;
   /** Which page it is. Not stored: whoever looked it up knows. */
   page: number | bigint | undefined;
 
-  constructor(bounds: number[] = []) {
-    this.bounds = bounds;
+  /** Of all ranges, as `bounds` gives them. */
+  constructor(bounds: readonly number[] = []) {
+    const { length } = bounds;
+    if (length === 0) return;
+    this.#first = bounds[length - 2] as number;
+    this.#last = bounds[length - 1] as number;
+    if (length > 2) this.#earlier = bounds.slice(0, -2);
+  }
+
+  /** Starts and ends (included) of all ranges, ascending, never adjacent. */
+  get bounds(): readonly number[] {
+    return this.#last < 0 ? [] : [...(this.#earlier ?? []), this.#first, this.#last];
   }
 
   /** Adds a number of the page (0 to 4,095) and tells whether it is new. */
   add(n: number): boolean {
-    const { bounds } = this;
-    const last = bounds.length - 1;
-    if (last < 0 || n > (bounds[last] as number)) {
-      if (last >= 0 && n === (bounds[last] as number) + 1) bounds[last] = n;
-      else bounds.push(n, n);
+    if (n > this.#last) {
+      if (this.#last >= 0 && n > this.#last + 1) {
+        this.#earlier ??= [];
+        this.#earlier.push(this.#first, this.#last);
+      }
+      if (this.#last < 0 || n > this.#last + 1) this.#first = n;
+      this.#last = n;
+      return true;
+    }
+    if (n >= this.#first) return false;
+    const earlier = this.#earlier;
+    if (earlier === undefined || earlier.length === 0 || n > (earlier[earlier.length - 1] as number) + 1) {
+      if (n + 1 === this.#first) this.#first = n;
+      else {
+        this.#earlier ??= [];
+        this.#earlier.push(n, n);
+      }
+      return true;
+    }
+    return this.#addEarlier(earlier, n);
+  }
+
+  /** Adds a number that is at most next behind the earlier ranges. */
+  #addEarlier(bounds: number[], n: number): boolean {
+    const end = bounds.length - 1;
+    if (n === (bounds[end] as number) + 1) {
+      if (n + 1 !== this.#first) bounds[end] = n;
+      else {
+        this.#first = bounds[end - 1] as number;
+        bounds.length -= 2;
+      }
       return true;
     }
     // The first range that ends at n or behind it.
@@ -54,9 +93,10 @@ export class SequencePage {
   }
 
   has(n: number): boolean {
-    for (let at = 0; at < this.bounds.length; at += 2) {
-      if (n < (this.bounds[at] as number)) return false;
-      if (n <= (this.bounds[at + 1] as number)) return true;
+    const { bounds } = this;
+    for (let at = 0; at < bounds.length; at += 2) {
+      if (n < (bounds[at] as number)) return false;
+      if (n <= (bounds[at + 1] as number)) return true;
     }
     return false;
   }

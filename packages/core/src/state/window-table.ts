@@ -65,7 +65,7 @@ export class WindowTable<V> {
     return this.#bucket(start).insert(key, value);
   }
   change(start: number, entry: Entry<V>): void {
-    this.#bucket(start).change(entry);
+    if (!entry.dirty) this.#bucket(start).change(entry);
   }
   get(start: number, key: string): V | undefined {
     return this.#bucket(start).get(key);

@@ -20,43 +20,52 @@ export function listRun(records: readonly LogRecord[]): RecordRun {
   };
 }
 
-const NO_HEADERS: readonly Header[] = Object.freeze([]);
-
 /**
- * A record of a frame, whose key and value become views of its bytes each time they are asked for. Steps that hold rows back keep the record that a row comes from until
- * the commit, mostly for its place alone: two views each made more than half of what the collector had to carry along.
+ * A record of a frame: where it stands, no more. All else is read from the frame when it is asked for, of the cursor for as long as that stands there, which it does
+ * while the record is processed. Steps that hold rows back keep the record that a row comes from until the commit, and what they keep the collector carries along.
  */
 export class FrameRecord implements LogRecord {
-  readonly topic: string;
-  readonly partition: number;
+  readonly #source: { readonly topic: string; readonly partition: number };
+  readonly #cursor: FrameCursor;
   readonly offset: number;
-  readonly timestamp: number;
-  readonly headers: readonly Header[];
-  /** What key and value are ranges of; a start of -1 is null. */
-  readonly bytes: Buffer;
-  readonly keyStart: number;
-  readonly keyEnd: number;
-  readonly valueStart: number;
-  readonly valueEnd: number;
+  readonly #at: number;
 
-  constructor(topic: string, partition: number, offset: number, frames: FrameCursor) {
-    this.topic = topic;
-    this.partition = partition;
+  /** The record of the frame that the cursor has read. */
+  constructor(source: { readonly topic: string; readonly partition: number }, offset: number, cursor: FrameCursor) {
+    this.#source = source;
+    this.#cursor = cursor;
     this.offset = offset;
-    this.timestamp = frames.timestamp;
-    this.headers = frames.headersAt < 0 ? NO_HEADERS : frames.headers();
-    this.bytes = frames.bytes;
-    this.keyStart = frames.keyStart;
-    this.keyEnd = frames.keyEnd;
-    this.valueStart = frames.valueStart;
-    this.valueEnd = frames.valueEnd;
+    this.#at = cursor.start;
   }
 
+  /** A cursor that has read the record's frame. It goes on with the records: it is for use at once. */
+  get frame(): FrameCursor {
+    const cursor = this.#cursor;
+    if (cursor.start === this.#at) return cursor;
+    const again = new FrameCursor(cursor.bytes, this.#at);
+    again.next();
+    return again;
+  }
+
+  get topic(): string {
+    return this.#source.topic;
+  }
+  get partition(): number {
+    return this.#source.partition;
+  }
+  get timestamp(): number {
+    return this.#cursor.timestampAt(this.#at);
+  }
+  get headers(): readonly Header[] {
+    return this.frame.headers();
+  }
   get key(): Buffer | null {
-    return this.keyStart < 0 ? null : this.bytes.subarray(this.keyStart, this.keyEnd);
+    const { bytes, keyStart, keyEnd } = this.frame;
+    return keyStart < 0 ? null : bytes.subarray(keyStart, keyEnd);
   }
   get value(): Buffer | null {
-    return this.valueStart < 0 ? null : this.bytes.subarray(this.valueStart, this.valueEnd);
+    const { bytes, valueStart, valueEnd } = this.frame;
+    return valueStart < 0 ? null : bytes.subarray(valueStart, valueEnd);
   }
 }
 
@@ -65,8 +74,8 @@ export class FrameRecord implements LogRecord {
  * one that is made, processed and forgotten costs it nothing.
  */
 export class FrameRun implements RecordRun {
-  readonly #topic: string;
-  readonly #partition: number;
+  readonly topic: string;
+  readonly partition: number;
   readonly #batches: readonly FrameBatch[];
   #batch = 0;
   #cursor: FrameCursor | undefined;
@@ -75,8 +84,8 @@ export class FrameRun implements RecordRun {
 
   /** The records of the batches from an offset on; the first batch may begin before it. */
   constructor(topic: string, partition: number, batches: readonly FrameBatch[], fromOffset: number) {
-    this.#topic = topic;
-    this.#partition = partition;
+    this.topic = topic;
+    this.partition = partition;
     this.#batches = batches;
     for (const { count } of batches) this.#left += count;
     const [first] = batches;
@@ -106,6 +115,6 @@ export class FrameRun implements RecordRun {
     this.#left--;
     const frames = this.#cursor as FrameCursor;
     frames.next();
-    return new FrameRecord(this.#topic, this.#partition, this.#offset++, frames);
+    return new FrameRecord(this, this.#offset++, frames);
   }
 }

@@ -15,7 +15,11 @@ function compileDecode({ reads, payloadBytesMax }: CastNode, step: string): (rec
   if (reads.kind === "columns" && reads.format === undefined) {
     const decode = compileDecoder(reads.schema, limits);
     // A view of the value takes 100 ns and as much memory as the value.
-    return (record) => (record instanceof FrameRecord && record.valueStart >= 0 ? decode(record.bytes, record.valueStart, record.valueEnd) : decode(record.value));
+    return (record) => {
+      if (!(record instanceof FrameRecord)) return decode(record.value);
+      const { bytes, valueStart, valueEnd } = record.frame;
+      return valueStart < 0 ? decode(null) : decode(bytes, valueStart, valueEnd);
+    };
   }
   const decode = reads.kind === "standard" ? compileStandardDecoder(reads.schema, `step ${step}`, limits) : (reads.format as ValueFormat).decoder(reads.schema, limits);
   return (record) => decode(record.value);
@@ -44,7 +48,10 @@ function isAscii(bytes: Uint8Array, start: number, end: number, text: string): b
 /** The record's key, as the very text that it is where that is known without making one; undefined where it is not this text. */
 function matchingKey(record: AnyRecord, text: unknown): RecordKey | undefined {
   if (typeof text !== "string") return text === null && record.key === null ? null : undefined;
-  if (record instanceof FrameRecord && record.keyStart >= 0 && isAscii(record.bytes, record.keyStart, record.keyEnd, text)) return text;
+  if (record instanceof FrameRecord) {
+    const { bytes, keyStart, keyEnd } = record.frame;
+    if (keyStart >= 0 && isAscii(bytes, keyStart, keyEnd, text)) return text;
+  }
   const { key } = record;
   if (key === null || typeof key === "string") return key === text ? text : undefined;
   if (isAscii(key, 0, key.length, text)) return text;
