@@ -33,6 +33,11 @@ export class SequencePage {
     if (length > 2) this.#earlier = bounds.slice(0, -2);
   }
 
+  /** The start and the length less one where there is one range and no more; undefined otherwise. */
+  get onlyRange(): readonly [start: number, more: number] | undefined {
+    return this.#last >= 0 && (this.#earlier === undefined || this.#earlier.length === 0) ? [this.#first, this.#last - this.#first] : undefined;
+  }
+
   /** Starts and ends (included) of all ranges, ascending, never adjacent. */
   get bounds(): readonly number[] {
     return this.#last < 0 ? [] : [...(this.#earlier ?? []), this.#first, this.#last];
@@ -105,6 +110,14 @@ export class SequencePage {
 /** Bytes of a page. */
 export const sequencePageCodec: ValueCodec<SequencePage> = Object.freeze({
   encode(writer: ByteWriter, page: SequencePage): void {
+    const only = page.onlyRange;
+    if (only !== undefined) {
+      writer.u8(RANGES);
+      writer.varint(1);
+      writer.varint(only[0]);
+      writer.varint(only[1]);
+      return;
+    }
     const { bounds } = page;
     if (bounds.length / 2 > RANGES_MAX) {
       const bits = Buffer.alloc(BITMAP_BYTES);
