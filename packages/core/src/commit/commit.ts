@@ -119,10 +119,11 @@ export class Committer implements TaskCommitter {
     const sequences: Record<string, number> = { ...this.#last.sequences };
     const entries = sealRows(this.#origin, task.takeRows(), sequences, this.isRebuilding);
     const write = this.#backend.newBatch();
+    // The biggest first: LevelDB's batch doubles its memory whenever it is full, and copies what it holds.
+    for (const entry of entries.toSorted((a, b) => b.batch.bytes.length - a.batch.bytes.length)) putOutbox(write, this.#scratch, entry);
     task.flushState(write);
     this.#beside?.(write, this.#scratch);
     this.#beside = undefined;
-    for (const entry of entries) putOutbox(write, this.#scratch, entry);
     this.#last = nextCheckpoint(this.#last, task, sequences);
     putCheckpoint(write, this.#scratch, this.#last);
     if (this.#scratch.buffer.length > SCRATCH_BYTES_KEPT) this.#scratch = new ByteWriter(1 << 20);
