@@ -4,6 +4,9 @@ import { type BatchCursor, type FetchBudget, decodeBatch, logCorrupt, openBatch,
 import { batchKey, readBatchKey } from "./key.ts";
 import type { PartitionState } from "./state.ts";
 
+// Half a megabyte is a batch of some thousand records, and a fetch takes one or two: what was read beyond them would be read again.
+const READ_BYTES = 1 << 18;
+
 function refuseOutside({ topic, partition, start, end }: PartitionState, fromOffset: number): void {
   if (fromOffset < start || fromOffset > end) {
     throw new TopologyError("OFFSET_OUT_OF_RANGE", `offset ${fromOffset} was asked for, and the log holds ${start} to ${end}`, {
@@ -60,7 +63,7 @@ function takeBatch(gathered: Gathered, { base, count, bytes, framesAt }: StoredB
 
 async function gather(level: Level, { topic, topicId, partition }: PartitionState, end: number, gathered: Gathered): Promise<void> {
   if (gathered.next >= end || isFull(gathered)) return;
-  for await (const [key, value] of level.entries({ gte: batchKey(topicId, partition, gathered.next, 0), lt: batchKey(topicId, partition, end, 0) })) {
+  for await (const [key, value] of level.entries({ gte: batchKey(topicId, partition, gathered.next, 0), lt: batchKey(topicId, partition, end, 0), readBytes: READ_BYTES })) {
     const { base } = readBatchKey(key);
     if (base !== gathered.next) {
       if (gathered.batches.length === 0) return;
@@ -91,7 +94,7 @@ async function readFrom(read: Read, kept: BatchCursor | undefined): Promise<Batc
     next = kept.batch.base + kept.batch.count;
     if (stopped !== undefined || next >= end || budget.records <= 0) return stopped;
   }
-  for await (const [key, value] of level.entries({ gte: batchKey(topicId, partition, next, 0), lt: batchKey(topicId, partition, end, 0) })) {
+  for await (const [key, value] of level.entries({ gte: batchKey(topicId, partition, next, 0), lt: batchKey(topicId, partition, end, 0), readBytes: READ_BYTES })) {
     const { base, count } = readBatchKey(key);
     if (base !== next) {
       // The offset asked for stands inside a batch that starts before it.

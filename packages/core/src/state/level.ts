@@ -43,6 +43,8 @@ export interface LevelRange {
 export interface LevelScan extends LevelRange {
   readonly reverse?: boolean;
   readonly limit?: number;
+  /** The bytes that are read at a time, which the last entry may pass; 1 MiB when absent. Fewer where big entries are read and not all of them are wanted. */
+  readonly readBytes?: number;
 }
 
 /** Writes that become visible and durable together. Keys and values are copied when they are added. */
@@ -266,8 +268,8 @@ class OpenLevel implements Level {
     }
   }
 
-  async *entries(range: LevelScan): AsyncGenerator<[Buffer, Buffer], void, undefined> {
-    const iterator = this.#db.iterator({ ...range, highWaterMarkBytes: MIB });
+  async *entries({ readBytes = MIB, ...range }: LevelScan): AsyncGenerator<[Buffer, Buffer], void, undefined> {
+    const iterator = this.#db.iterator({ ...range, highWaterMarkBytes: readBytes });
     try {
       for (;;) {
         const found = await iterator.nextv(SCAN_ENTRIES);
@@ -279,8 +281,8 @@ class OpenLevel implements Level {
     }
   }
 
-  async *keys(range: LevelScan): AsyncGenerator<Buffer, void, undefined> {
-    const iterator = this.#db.keys({ ...range, highWaterMarkBytes: MIB });
+  async *keys({ readBytes = MIB, ...range }: LevelScan): AsyncGenerator<Buffer, void, undefined> {
+    const iterator = this.#db.keys({ ...range, highWaterMarkBytes: readBytes });
     try {
       for (;;) {
         const found = await iterator.nextv(SCAN_ENTRIES);
