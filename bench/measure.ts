@@ -12,7 +12,7 @@ import { nullClean, nullConnector } from "./null-sink.ts";
 import { joinTopology, sessionTopology } from "./language-topology.ts";
 import { Sensor, sensorTopology } from "./topology.ts";
 
-// The engine at full load: a commit each 20,000 records a task, not each 100 ms, which would make it a fourth of that with four tasks.
+// The engine at full load: a commit each 40,000 records a task, not each 100 ms, which would make it a fourth of that with four tasks.
 const COMMIT_INTERVAL_MS = 1_000;
 
 const [suite = "keys", logDir = "", countText = "1000000"] = process.argv.slice(2);

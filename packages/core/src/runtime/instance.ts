@@ -36,7 +36,7 @@ export function resolveOptions(options: InstanceOptions): ResolvedOptions {
     disk: levelDisk,
     partitions: 1,
     commitIntervalMs: 100,
-    commitRecordsMax: 20_000,
+    commitRecordsMax: 40_000,
     cacheEntriesMax: CACHE_ENTRIES,
     outboxBatchesMax: 64,
     outboxBytesMax: 256 * MIB,

@@ -18,7 +18,7 @@ export interface InstanceOptions {
   readonly partitions?: number;
   /** A commit comes at the latest this long after the first uncommitted record; 100 ms when absent. */
   readonly commitIntervalMs?: number;
-  /** And at the latest after this many records a task; 20,000 when absent. */
+  /** And at the latest after this many records a task, 40,000 when absent, or 8 MiB of rows. */
   readonly commitRecordsMax?: number;
   /** Decoded entries kept in memory a store and task; when absent 200,000, shared out among the tasks (at least 10,000), and 200,000 a task on a cluster. */
   readonly cacheEntriesMax?: number;

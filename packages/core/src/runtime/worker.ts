@@ -17,6 +17,8 @@ import { taskError } from "./task-error.ts";
 const SLICE_RECORDS = 2_000;
 const FETCH_RECORDS_MAX = 5_000;
 const FETCH_BYTES_MAX = 4 * 1_048_576;
+/** Rows of a task that are committed without waiting for more: what a commit holds in memory several times over. */
+const COMMIT_ROW_BYTES = 8 * 1_048_576;
 const FETCH_RETRIES_MAX = 10;
 const IDLE_WAIT_MS = 1_000;
 const IDLE_COMMIT_MS = 500;
@@ -219,7 +221,7 @@ export class Worker {
       return false;
     }
     const isIdle = processed === 0 && this.#drains.length > 0;
-    if (uncommitted >= commitRecordsMax || isIdle || clock.now() - task.dirtySince >= commitIntervalMs) {
+    if (uncommitted >= commitRecordsMax || task.opened.task.rowBytes >= COMMIT_ROW_BYTES || isIdle || clock.now() - task.dirtySince >= commitIntervalMs) {
       await this.#commit(task);
       return true;
     }

@@ -37,6 +37,13 @@ export class SinkBuffer {
     this.#encode = spec.encoder() as unknown as RowEncoder<unknown>;
   }
 
+  /** Of the rows that wait for the next commit. */
+  get bytes(): number {
+    let bytes = this.#writer.position;
+    for (const batch of this.#full) bytes += batch.bytes.length;
+    return bytes;
+  }
+
   /** Encodes one row. A throw of the encoder leaves no part of the row behind. */
   add(context: TaskContext, record: AnyRecord): void {
     const { origin } = context;

@@ -118,6 +118,12 @@ export class Task {
   get uncommitted(): number {
     return this.#uncommitted;
   }
+  /** Bytes of encoded rows that wait for the next commit. */
+  get rowBytes(): number {
+    let bytes = 0;
+    for (const sink of this.#context.sinks) bytes += sink.bytes;
+    return bytes;
+  }
   get counters(): Readonly<TaskCounters> {
     return this.#context.counters;
   }

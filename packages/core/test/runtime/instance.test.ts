@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { armFailpoints, count, defineTopology, disarmFailpoints, hours, type Instance, openInstance, resetTopology, sum, topic, type Topology, TopologyError, tumbling } from "@iot-topology/core";
+import { armFailpoints, c, count, defineTopology, disarmFailpoints, hours, type Instance, openInstance, record, resetTopology, sum, topic, type Topology, TopologyError, tumbling } from "@iot-topology/core";
 import { collect, type CollectConnector, collectConnector, memoryLog } from "@iot-topology/core/testing";
 import { checkPlant, Event, makeEvents } from "./plant-events.ts";
 
@@ -46,6 +46,21 @@ t.test("a topology over three partitions gives what the model gives, and nothing
   t.equal(second.status().counters.read, 6_000, "counters survive");
   await second.stop();
   t.equal(sink.batches.length, batches, "nothing is delivered twice");
+});
+
+t.test("rows that are many bytes are committed before there are many of them", async (t) => {
+  const Note = record("Note", { id: c.string(), text: c.string() });
+  const notes = defineTopology("notes", (b) => b.source("notes").cast(Note).sink(collect("notes")));
+  const log = memoryLog();
+  const sink = collectConnector();
+  const text = "x".repeat(100_000);
+  const instance = await openInstance(notes, { log, connectors: [sink], stateDir: folder(t), commitIntervalMs: 60_000 });
+  await log.append("notes", Array.from({ length: 300 }, (_, index) => ({ key: null, value: JSON.stringify({ id: `n${index}`, text }), timestamp: 0 })));
+  instance.run();
+  await instance.drain();
+  await instance.stop();
+  t.equal(sink.rows("notes").length, 300);
+  t.ok(sink.batches.length >= 3, `30 MB in ${sink.batches.length} batches`);
 });
 
 const STEPS = ["commit.before-seal", "commit.before-write", "commit.after-write", "commit.after-committed", "deliver.before-send", "deliver.after-send", "deliver.after-acknowledge"];
