@@ -13,6 +13,7 @@ export interface CastOptions<V> extends StepOptions {
   /**
    * The field that the topic's key repeats. State by fields that include it is right for any number of partitions; a record whose
    * key differs is refused with KEY_MISMATCH (only where the topic has several partitions, since otherwise it cannot matter).
+   * Behind the cast the key of a record is then the field's text, not bytes that say the same.
    */
   readonly partitionedBy?: FieldsOf<V, string>;
   /** Refuses larger values. 1,048,576 bytes by default. */

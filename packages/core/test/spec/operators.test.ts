@@ -13,6 +13,19 @@ t.test("cast reads JSON into the schema's types, and takes the event time from t
   t.equal(driver.rows("out")[0]?.timestamp, 1000);
 });
 
+t.test("behind a cast the key is the text of the field that the topic is partitioned by, where it is that text exactly", async (t) => {
+  const driver = testDriver(defineTopology("x", (b) => b.source("in").cast(Reading, { partitionedBy: "id" }).sink(collect("out"))));
+  const invalid = Buffer.from([0xff]);
+  driver.pipe("in", { ...reading("a", 1), key: "a" }, { ...reading("ä", 1), key: "ä" }, { ...reading("a", 1), key: "b" }, { ...reading("\ufffd", 1), key: invalid }, { ...reading("a", 1), key: null });
+  await driver.commit();
+  const [same, wide, other, damaged, none] = driver.rows("out").map(({ key }) => key);
+  t.equal(same, "a");
+  t.equal(String(wide), "ä");
+  t.same(other, Buffer.from("b"));
+  t.same(damaged, invalid);
+  t.equal(none, null);
+});
+
 t.test("filter keeps what holds and counts the rest", async (t) => {
   const driver = testDriver(defineTopology("x", (b) => b.source("in").cast(Reading).filter((r) => r.value > 1).sink(collect("out"))));
   driver.pipe("in", reading("a", 1), reading("b", 2));
