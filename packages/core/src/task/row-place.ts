@@ -6,22 +6,20 @@ export function placeOf({ topic, partition, offset, timestamp }: LogRecord): Rec
   return { topic, partition, offset, index: 0, loadTime: timestamp };
 }
 
-/** A row's place, for one call of an encoder after another: the fields are those of the record that it was last given. */
+/** A row's place, for one call of an encoder after another: the fields are those of the row that it was last set to. */
 export class RowPlace implements RecordMeta {
-  origin: LogRecord | undefined;
+  topic = "";
+  partition = -1;
+  offset = -1;
   index = 0;
+  loadTime = 0;
 
-  get topic(): string {
-    return (this.origin as LogRecord).topic;
-  }
-  get partition(): number {
-    return (this.origin as LogRecord).partition;
-  }
-  get offset(): number {
-    return (this.origin as LogRecord).offset;
-  }
-  get loadTime(): number {
-    return (this.origin as LogRecord).timestamp;
+  set({ topic, partition, offset, timestamp }: LogRecord, index: number): void {
+    this.topic = topic;
+    this.partition = partition;
+    this.offset = offset;
+    this.index = index;
+    this.loadTime = timestamp;
   }
 }
 

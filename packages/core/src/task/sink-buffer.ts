@@ -48,8 +48,7 @@ export class SinkBuffer {
   add(context: TaskContext, record: AnyRecord): void {
     const { origin } = context;
     const meta = this.#meta;
-    meta.origin = origin;
-    meta.index = isInjected(origin) ? context.timers.nextInjectedIndex() : this.#places.next(origin);
+    meta.set(origin, isInjected(origin) ? context.timers.nextInjectedIndex() : this.#places.next(origin));
     const start = this.#writer.position;
     try {
       this.#encode(this.#writer, record.value, meta, record.key, record.timestamp, record.headers);
