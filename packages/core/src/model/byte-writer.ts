@@ -185,6 +185,7 @@ export class ByteWriter {
     this.position += SIZE_BYTES;
     return at;
   }
+  /** Ends what `beginSized` began at the place. */
   endSized(at: number): void {
     const start = at + SIZE_BYTES;
     const length = this.position - start;

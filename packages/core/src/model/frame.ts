@@ -35,6 +35,7 @@ export function beginFrame(writer: ByteWriter, key: RecordKey, hasValue: boolean
   if (key !== null) bytesOrText(writer, key);
 }
 
+/** Ends a frame that `beginFrame` began, with the same headers. */
 export function endFrame(writer: ByteWriter, headers: readonly Header[]): void {
   if (headers.length === 0) return;
   writer.varint(headers.length);

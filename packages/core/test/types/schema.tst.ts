@@ -56,7 +56,7 @@ interface In {
 describe("A schema", () => {
   test("gives the type of a cast", () => {
     expect<Infer<typeof Reading>>().type.toBe<Out>();
-    expect(compileDecoder(Reading)).type.toBe<(bytes: Buffer | null) => Out | CastFailure>();
+    expect(compileDecoder(Reading)).type.toBe<(bytes: Buffer | null, start?: number, end?: number) => Out | CastFailure>();
   });
   test("gives the type that encoders take, and a cast's result is one", () => {
     expect<InferInput<typeof Reading>>().type.toBe<In>();
