@@ -39,7 +39,7 @@ export function resolveOptions(options: InstanceOptions): ResolvedOptions {
     commitRecordsMax: 40_000,
     cacheEntriesMax: CACHE_ENTRIES,
     outboxBatchesMax: 64,
-    outboxBytesMax: 256 * MIB,
+    outboxBytesMax: 64 * MIB,
     stopTimeoutMs: 10_000,
     stateCacheBytes: 8 * MIB,
     stateWriteBufferBytes: 8 * MIB,

@@ -24,7 +24,7 @@ export interface InstanceOptions {
   readonly cacheEntriesMax?: number;
   /** Processing pauses while this many sealed batches wait for one sink; 64 when absent. */
   readonly outboxBatchesMax?: number;
-  /** ... or this many bytes for all; 256 MiB when absent. */
+  /** ... or this many bytes for all; 64 MiB when absent. */
   readonly outboxBytesMax?: number;
   /** How long `stop` goes on delivering; 10 s when absent. What is left stays in the outbox. */
   readonly stopTimeoutMs?: number;
