@@ -152,17 +152,9 @@ export class ByteWriter {
   }
   /** A whole number from 0 to 2^53 - 1 in decimal digits. */
   digits(value: number): void {
-    this.ensure(16);
-    let length = 1;
-    for (let limit = 10; value >= limit; limit *= 10) length++;
-    const end = this.position + length;
-    let rest = value;
-    for (let at = end - 1; at >= this.position; at--) {
-      const tenth = Math.floor(rest / 10);
-      this.buffer[at] = rest - tenth * 10 + 48;
-      rest = tenth;
-    }
-    this.position = end;
+    let width = 1;
+    for (let limit = 10; value >= limit; limit *= 10) width++;
+    this.padded(value, width);
   }
   /** A whole number from 0 to 10^width - 1 in so many decimal digits. */
   padded(value: number, width: number): void {

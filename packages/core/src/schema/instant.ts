@@ -3,6 +3,8 @@
  * Days are counted on the proleptic Gregorian calendar, in years of 400-year eras that begin on March 1st.
  */
 
+import type { ByteWriter } from "../model/index.ts";
+
 const MONTH_DAYS = [0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
 /** The least and the greatest epoch second of ClickHouse's DateTime64: 1900-01-01 to the end of 2299. */
@@ -152,8 +154,32 @@ function formatSeconds(seconds: number): string {
   return `${formatDay(days)}T${pad(Math.floor(rest / 3600), 2)}:${pad(Math.floor(rest / 60) % 60, 2)}:${pad(rest % 60, 2)}`;
 }
 
-/** ISO-8601 text in UTC, with milliseconds, of epoch milliseconds between the years 0 and 9999. */
-export function formatMs(ms: number): string {
-  const seconds = Math.floor(ms / 1000);
-  return `${formatSeconds(seconds)}.${pad(ms - seconds * 1000, 3)}Z`;
+const POINT = 46;
+const COLON = 58;
+const LETTER_Z = 90;
+
+let lastDay = Number.NaN;
+let lastDayText = "";
+
+/** Writes ISO-8601 text in UTC, with milliseconds, of epoch milliseconds between the years 0 and 9999. */
+export function writeMs(writer: ByteWriter, ms: number): void {
+  const day = Math.floor(ms / 86_400_000);
+  // Most moments are of the same day as the one before.
+  if (day !== lastDay) {
+    lastDayText = `${formatDay(day)}T`;
+    lastDay = day;
+  }
+  const ofDay = ms - day * 86_400_000;
+  const seconds = Math.floor(ofDay / 1_000);
+  const minutes = Math.floor(seconds / 60);
+  const hours = Math.floor(minutes / 60);
+  writer.utf8(lastDayText);
+  writer.padded(hours, 2);
+  writer.u8(COLON);
+  writer.padded(minutes - hours * 60, 2);
+  writer.u8(COLON);
+  writer.padded(seconds - minutes * 60, 2);
+  writer.u8(POINT);
+  writer.padded(ofDay - seconds * 1_000, 3);
+  writer.u8(LETTER_Z);
 }

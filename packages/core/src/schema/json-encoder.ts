@@ -1,9 +1,9 @@
 import { ByteWriter, type TopologyError } from "../model/index.ts";
 import { describeValue } from "./cast-failure.ts";
-import type { AnyColumn, IntegerBits } from "./column.ts";
+import type { AnyColumn, ColumnType, IntegerBits } from "./column.ts";
 import { UUID_SHAPE } from "./column-cast.ts";
 import { formatUnscaled } from "./decimal.ts";
-import { formatDay, formatMs, formatTicks, parseDay } from "./instant.ts";
+import { formatTicks, parseDay, writeMs } from "./instant.ts";
 import { generate, literal, memoise } from "./generate.ts";
 import { stringifyObject } from "./json-text.ts";
 import { integerRange } from "./number-cast.ts";
@@ -16,6 +16,7 @@ import { dayRange } from "./time-cast.ts";
 type JsonOf = (value: unknown) => string;
 /** The same, written as UTF-8. */
 type WriteJson = (writer: ByteWriter, value: unknown) => void;
+type OtherType = Extract<ColumnType, { readonly kind: "decimal" | "fixedString" | "enum" | "bool" | "uuid" | "date" | "json" | "rest" }>;
 
 function unfit(type: string, value: unknown): never {
   throw new RangeError(`expected ${type}, got ${describeValue(value)}`);
@@ -37,45 +38,11 @@ function text(check: (value: string) => boolean, type: string): JsonOf {
   return (value) => (typeof value === "string" && check(value) ? JSON.stringify(value) : unfit(type, value));
 }
 
-function moment(bits: 32 | 64, precision: number): JsonOf {
-  if (precision > 3) {
-    const ticks = bigTicks(precision);
-    return (value) => `"${formatTicks(ticks(value), precision)}"`;
-  }
-  const ticks = smallTicks(bits, precision);
-  const msPerTick = 10 ** (3 - precision);
-  return (value) => `"${formatMs(ticks(value) * msPerTick)}"`;
-}
-
-function map(key: AnyColumn, inner: AnyColumn): JsonOf {
-  const keyJson = compileJsonOf(key);
-  const keyOf = mapKeyOf(key.type);
-  const json = compileJsonOf(inner);
-  return (value) => {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) unfit("an object", value);
-    const members = Object.entries(value).map(([name, member]) => {
-      keyJson(keyOf(name));
-      return `${JSON.stringify(name)}:${json(member)}`;
-    });
-    return `{${members.join(",")}}`;
-  };
-}
-
-function array(inner: AnyColumn): JsonOf {
-  const json = compileJsonOf(inner);
-  return (value) => (Array.isArray(value) ? `[${Array.from(value, json).join(",")}]` : unfit("an array", value));
-}
-
-function compileJsonOf({ type }: AnyColumn): JsonOf {
+/** The text of a column's values, of the kinds that {@link compileWriteJson} does not write by itself. */
+function compileJsonOf(type: OtherType): JsonOf {
   switch (type.kind) {
-    case "integer":
-      return integer(...integerRange(type.bits, type.signed));
-    case "float":
-      return float;
     case "decimal":
       return (value) => formatUnscaled(exactDecimal(value, type.precision, type.scale), type.scale);
-    case "string":
-      return (value) => JSON.stringify(wellFormed(value));
     case "fixedString":
       return text((value) => value.isWellFormed() && Buffer.byteLength(value) === type.bytes, `text of ${type.bytes} bytes`);
     case "enum":
@@ -88,18 +55,6 @@ function compileJsonOf({ type }: AnyColumn): JsonOf {
       const [first, last] = dayRange(type.bits);
       return text((value) => parseDay(value) >= first && parseDay(value) <= last, "a day as YYYY-MM-DD in the column's range");
     }
-    case "dateTime":
-      return moment(type.bits, type.precision);
-    case "nullable": {
-      const json = compileJsonOf(type.inner);
-      return (value) => (value === null || value === undefined ? "null" : json(value));
-    }
-    case "lowCardinality":
-      return compileJsonOf(type.inner);
-    case "array":
-      return array(type.inner);
-    case "map":
-      return map(type.key, type.value);
     case "json":
     case "rest":
       return stringifyObject;
@@ -118,7 +73,13 @@ function restMembers(known: ReadonlySet<string>): JsonOf {
 
 const PLAIN_TEXT_MAX = 64;
 const QUOTE = 34;
+const COMMA = 44;
+const COLON = 58;
+const BRACKET = 91;
 const BACKSLASH = 92;
+const BRACKET_END = 93;
+const BRACE = 123;
+const BRACE_END = 125;
 
 /** Text in quotes. Short text without anything to escape, nearly all that there is, is copied without a text in between. */
 function writeText(writer: ByteWriter, value: unknown): void {
@@ -156,44 +117,57 @@ function writeInteger(bits: IntegerBits, signed: boolean): WriteJson {
   };
 }
 
-let lastDay = Number.NaN;
-let lastDayText = "";
-
 function writeMoment(bits: 32 | 64, precision: number): WriteJson {
+  if (precision > 3) {
+    const ticks = bigTicks(precision);
+    return (writer, value) => writer.utf8(`"${formatTicks(ticks(value), precision)}"`);
+  }
   const ticks = smallTicks(bits, precision);
   const msPerTick = 10 ** (3 - precision);
   return (writer, value) => {
     const ms = ticks(value) * msPerTick;
-    const day = Math.floor(ms / 86_400_000);
-    // Most moments are of the same day as the one before.
-    if (day !== lastDay) {
-      lastDayText = `"${formatDay(day)}T`;
-      lastDay = day;
-    }
-    const ofDay = ms - day * 86_400_000;
-    const seconds = Math.floor(ofDay / 1_000);
-    const minutes = Math.floor(seconds / 60);
-    const hours = Math.floor(minutes / 60);
-    writer.utf8(lastDayText);
-    writer.padded(hours, 2);
-    writer.u8(COLON);
-    writer.padded(minutes - hours * 60, 2);
-    writer.u8(COLON);
-    writer.padded(seconds - minutes * 60, 2);
-    writer.u8(POINT);
-    writer.padded(ofDay - seconds * 1_000, 3);
-    writer.u8(LETTER_Z);
+    writer.u8(QUOTE);
+    writeMs(writer, ms);
     writer.u8(QUOTE);
   };
 }
 
-const COLON = 58;
-const POINT = 46;
-const LETTER_Z = 90;
+function writeArray(inner: AnyColumn): WriteJson {
+  const write = compileWriteJson(inner);
+  return (writer, value) => {
+    if (!Array.isArray(value)) unfit("an array", value);
+    writer.u8(BRACKET);
+    for (let index = 0; index < value.length; index++) {
+      if (index > 0) writer.u8(COMMA);
+      write(writer, value[index]);
+    }
+    writer.u8(BRACKET_END);
+  };
+}
+
+function writeMap(key: AnyColumn, inner: AnyColumn): WriteJson {
+  const writeKey = compileWriteJson(key);
+  const keyOf = mapKeyOf(key.type);
+  const write = compileWriteJson(inner);
+  return (writer, value) => {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) unfit("an object", value);
+    writer.u8(BRACE);
+    for (const [index, [name, member]] of Object.entries(value).entries()) {
+      if (index > 0) writer.u8(COMMA);
+      // For its check alone: names of members are text whatever the key's column.
+      const { position } = writer;
+      writeKey(writer, keyOf(name));
+      writer.position = position;
+      writer.utf8(JSON.stringify(name));
+      writer.u8(COLON);
+      write(writer, member);
+    }
+    writer.u8(BRACE_END);
+  };
+}
 
 /** The usual columns written by hand, all others as their text. */
-function compileWriteJson(column: AnyColumn): WriteJson {
-  const { type } = column;
+function compileWriteJson({ type }: AnyColumn): WriteJson {
   switch (type.kind) {
     case "integer":
       return writeInteger(type.bits, type.signed);
@@ -202,18 +176,22 @@ function compileWriteJson(column: AnyColumn): WriteJson {
     case "string":
       return writeText;
     case "dateTime":
-      if (type.precision <= 3) return writeMoment(type.bits, type.precision);
-      break;
+      return writeMoment(type.bits, type.precision);
     case "nullable": {
       const write = compileWriteJson(type.inner);
       return (writer, value) => (value === null || value === undefined ? writer.utf8("null") : write(writer, value));
     }
     case "lowCardinality":
       return compileWriteJson(type.inner);
-    default:
+    case "array":
+      return writeArray(type.inner);
+    case "map":
+      return writeMap(type.key, type.value);
+    default: {
+      const json = compileJsonOf(type);
+      return (writer, value) => writer.utf8(json(value));
+    }
   }
-  const json = compileJsonOf(column);
-  return (writer, value) => writer.utf8(json(value));
 }
 
 const writerOf = memoise((schema: RecordSchema<unknown, unknown>): WriteJson => {

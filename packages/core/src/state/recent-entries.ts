@@ -15,7 +15,9 @@ export class RecentEntries<V> {
     this.#store = store;
   }
 
-  get(name: string): Entry<V> | undefined {
+  /** Undefined for what is no text. */
+  get(name: unknown): Entry<V> | undefined {
+    if (typeof name !== "string") return undefined;
     if (this.#generation === this.#store.generation) return this.#entries.get(name);
     // Entries may have left the store's memory, where changes of them would be lost.
     this.#generation = this.#store.generation;
@@ -24,7 +26,7 @@ export class RecentEntries<V> {
   }
 
   /** Remembers an entry that the store gave just now, behind a `get` that did not find it. */
-  set(name: string, entry: Entry<V>): void {
-    this.#entries.set(name, entry);
+  set(name: unknown, entry: Entry<V>): void {
+    if (typeof name === "string") this.#entries.set(name, entry);
   }
 }

@@ -15,56 +15,46 @@ const BITMAP = 1;
 // A range costs at most 4 bytes, so from here on the bitmap is never larger.
 const RANGES_MAX = BITMAP_BYTES / 4;
 
+/** Not next to any number of a page. */
+const NONE = -2;
+
 export class SequencePage {
-  /** The last range, its end included; -1 where nothing was seen. Nearly all that is asked is answered here, without a look at an array. */
-  #first = -1;
-  #last = -1;
+  /** The last range, its end included; NONE where nothing was seen. Nearly all that is asked is answered here, without a look at an array. */
+  #first: number;
+  #last: number;
   /** Starts and ends (included) of the ranges before it, ascending, never adjacent: s0, e0, s1, e1, ... */
-  #earlier: number[] | undefined;
+  readonly #earlier: number[];
   /** Which page it is. Not stored: whoever looked it up knows. */
   page: number | bigint | undefined;
 
   /** Of all ranges, as `bounds` gives them. */
   constructor(bounds: readonly number[] = []) {
-    const { length } = bounds;
-    if (length === 0) return;
-    this.#first = bounds[length - 2] as number;
-    this.#last = bounds[length - 1] as number;
-    if (length > 2) this.#earlier = bounds.slice(0, -2);
-  }
-
-  /** The start and the length less one where there is one range and no more; undefined otherwise. */
-  get onlyRange(): readonly [start: number, more: number] | undefined {
-    return this.#last >= 0 && (this.#earlier === undefined || this.#earlier.length === 0) ? [this.#first, this.#last - this.#first] : undefined;
+    this.#first = bounds.at(-2) ?? NONE;
+    this.#last = bounds.at(-1) ?? NONE;
+    this.#earlier = bounds.slice(0, -2);
   }
 
   /** Starts and ends (included) of all ranges, ascending, never adjacent. */
   get bounds(): readonly number[] {
-    return this.#last < 0 ? [] : [...(this.#earlier ?? []), this.#first, this.#last];
+    return this.#last === NONE ? [] : [...this.#earlier, this.#first, this.#last];
   }
 
   /** Adds a number of the page (0 to 4,095) and tells whether it is new. */
   add(n: number): boolean {
+    const earlier = this.#earlier;
     if (n > this.#last) {
-      if (this.#last >= 0 && n > this.#last + 1) {
-        this.#earlier ??= [];
-        this.#earlier.push(this.#first, this.#last);
+      if (n !== this.#last + 1) {
+        if (this.#last !== NONE) earlier.push(this.#first, this.#last);
+        this.#first = n;
       }
-      if (this.#last < 0 || n > this.#last + 1) this.#first = n;
       this.#last = n;
       return true;
     }
     if (n >= this.#first) return false;
-    const earlier = this.#earlier;
-    if (earlier === undefined || earlier.length === 0 || n > (earlier[earlier.length - 1] as number) + 1) {
-      if (n + 1 === this.#first) this.#first = n;
-      else {
-        this.#earlier ??= [];
-        this.#earlier.push(n, n);
-      }
-      return true;
-    }
-    return this.#addEarlier(earlier, n);
+    if (earlier.length > 0 && n <= (earlier[earlier.length - 1] as number) + 1) return this.#addEarlier(earlier, n);
+    if (n + 1 === this.#first) this.#first = n;
+    else earlier.push(n, n);
+    return true;
   }
 
   /** Adds a number that is at most next behind the earlier ranges. */
@@ -110,14 +100,6 @@ export class SequencePage {
 /** Bytes of a page. */
 export const sequencePageCodec: ValueCodec<SequencePage> = Object.freeze({
   encode(writer: ByteWriter, page: SequencePage): void {
-    const only = page.onlyRange;
-    if (only !== undefined) {
-      writer.u8(RANGES);
-      writer.varint(1);
-      writer.varint(only[0]);
-      writer.varint(only[1]);
-      return;
-    }
     const { bounds } = page;
     if (bounds.length / 2 > RANGES_MAX) {
       const bits = Buffer.alloc(BITMAP_BYTES);

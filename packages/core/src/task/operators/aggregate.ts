@@ -86,7 +86,7 @@ function aggregated<S>(context: TaskContext, node: AggregateNode, accumulation: 
     let state: GroupState<S> | undefined;
     try {
       const name = only === undefined ? undefined : value[only];
-      let entry = typeof name === "string" ? recent.get(name) : undefined;
+      let entry = recent.get(name);
       state = entry?.value;
       if (entry !== undefined && state !== undefined && state.windowStart === windowStart) grow(state, value, timestamp);
       else {
@@ -100,7 +100,7 @@ function aggregated<S>(context: TaskContext, node: AggregateNode, accumulation: 
           state.windowStart = windowStart;
           grow(state, value, timestamp);
         }
-        if (typeof name === "string") recent.set(name, entry);
+        recent.set(name, entry);
       }
       store.change(windowStart, entry);
     } catch (cause) {

@@ -59,7 +59,7 @@ function sequenced(context: TaskContext, node: DedupNode, field: string): Judge 
       page = (big - BigInt(place)) / BIGINT_PAGE;
     }
     const name: unknown = only === undefined ? undefined : record.value[only];
-    let entry = typeof name === "string" ? recent.get(name) : undefined;
+    let entry = recent.get(name);
     let seen = entry?.value;
     if (entry === undefined || seen === undefined || seen.page !== page) {
       const key = `${identity(record)}#${page}`;
@@ -70,7 +70,7 @@ function sequenced(context: TaskContext, node: DedupNode, field: string): Judge 
         entry = table.insert(key, seen);
       }
       seen.page = page;
-      if (typeof name === "string") recent.set(name, entry);
+      recent.set(name, entry);
     }
     if (!seen.add(place)) return "repeat";
     table.change(entry);
