@@ -3,7 +3,7 @@ import t from "tap";
 import { defineTopology, serde } from "@iot-topology/core";
 import { collect, type TestDriver } from "@iot-topology/core/testing";
 import { crashingRun, randomRecords, straightRun } from "./crash-schedule.ts";
-import { randomOf } from "./crashes.ts";
+import { randomOf, seedOf } from "./crashes.ts";
 
 interface Device {
   readonly site: string | null;
@@ -74,8 +74,7 @@ t.test("an aggregate's function that throws fails the task, since its total woul
 });
 
 t.test("totals are those of the rows at the end, with crashes or without", (t) => {
-  const seed = Date.now() & 0xffff;
-  t.comment(`seed ${seed}`);
+  const seed = seedOf(t);
   const random = randomOf(seed);
   const topology = defineTopology("random", (b) =>
     b.table("in", { store: "devices", value: device })
@@ -87,8 +86,7 @@ t.test("totals are those of the rows at the end, with crashes or without", (t) =
   for (let round = 0; round < 20; round++) {
     const records = randomRecords(random, ["in"], 150, (n) => ({ site: "xyz"[Math.floor(random() * 3)], load: n }));
     const straight = straightRun(topology, records);
-    const { driver, crashes } = crashingRun(topology, records, random);
-    t.ok(crashes > 0);
+    const driver = crashingRun(topology, records, random);
     t.strictSame(out(driver), out(straight));
     const rows = new Map<string | null, Device>();
     for (const [, key, value] of records) rows.set(key, value as Device);

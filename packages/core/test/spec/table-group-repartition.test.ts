@@ -7,7 +7,7 @@ import t from "tap";
 import { armFailpoints, defineTopology, disarmFailpoints, openInstance, type Serde, serde, stepsBoundToOnePartition, type Topology, TopologyError, validate } from "@iot-topology/core";
 import { collect, collectConnector, memoryLog } from "@iot-topology/core/testing";
 import { crashingRun, randomRecords, type ScheduledRecord, straightRun } from "./crash-schedule.ts";
-import { randomOf } from "./crashes.ts";
+import { randomOf, seedOf } from "./crashes.ts";
 
 interface Device {
   readonly site: string | null;
@@ -56,15 +56,13 @@ t.test("without a repartition the groups are bound to one partition, with it the
 });
 
 t.test("changes go through whole: the same rows, in the same order and with the same times", (t) => {
-  const seed = Date.now() & 0xffff;
-  t.comment(`seed ${seed}`);
+  const seed = seedOf(t);
   const random = randomOf(seed);
   for (let round = 0; round < 10; round++) {
     const records = randomRecords(random, ["in"], 120, (n) => ({ site: random() < 0.1 ? null : "xyz"[Math.floor(random() * 3)], load: n }));
     const rows = (topology: Topology) => straightRun(topology, records).rows("out").map(({ key, value, timestamp }) => [key, value, timestamp]);
     t.strictSame(rows(sites(true)), rows(sites(false)));
-    const { driver, crashes } = crashingRun(sites(true), records, random);
-    t.ok(crashes > 0);
+    const driver = crashingRun(sites(true), records, random);
     t.strictSame(driver.rows("out").map(({ key, value, timestamp }) => [key, value, timestamp]), rows(sites(true)));
   }
   t.end();
@@ -72,8 +70,7 @@ t.test("changes go through whole: the same rows, in the same order and with the 
 
 t.test("over four partitions, with kills in between, totals are those of the rows at the end", async (t) => {
   t.teardown(disarmFailpoints);
-  const seed = Date.now() & 0xffff;
-  t.comment(`seed ${seed}`);
+  const seed = seedOf(t);
   const random = randomOf(seed);
   const dir = mkdtempSync(join(tmpdir(), "iot-topology-groups-"));
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
@@ -99,7 +96,7 @@ t.test("over four partitions, with kills in between, totals are those of the row
     const instance = await openInstance(sites(true), { log, connectors: [sink], stateDir: dir, commitRecordsMax: 30, commitIntervalMs: 2 });
     instance.run();
     if (point === "") await instance.drain();
-    else await Promise.race([instance.failed, new Promise((resolve) => setTimeout(resolve, 1_000))]);
+    else await instance.drain().catch(() => {});
     if (point === "") t.equal(instance.status().tasks.length, 8);
     disarmFailpoints();
     await instance.stop();

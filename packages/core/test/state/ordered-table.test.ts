@@ -5,6 +5,7 @@ import { memoryBackend } from "../../src/state/memory-backend.ts";
 import { OrderedTable, prefixEnd, timedKey, timeOfKey, keyBehindTime } from "../../src/state/ordered-table.ts";
 import { integerCodec } from "../../src/state/codec.ts";
 import type { StateBackend } from "../../src/state/backend.ts";
+import { seedOf } from "../spec/crashes.ts";
 
 const open = (backend: StateBackend) => new OrderedTable(backend, "ordered", integerCodec, { entriesMax: 16, scratch: new ByteWriter(64) });
 async function commit(backend: StateBackend, table: OrderedTable<number>): Promise<void> {
@@ -15,8 +16,7 @@ async function commit(backend: StateBackend, table: OrderedTable<number>): Promi
 }
 
 t.test("an ordered store holds what a sorted map holds, over thousands of changes, commits and crashes", async (t) => {
-  const seed = Date.now() & 0xffff;
-  t.comment(`seed ${seed}`);
+  const seed = seedOf(t);
   const keyOf = fc.oneof(
     // Runs of falling keys, which a tree takes at its first leaf.
     fc.integer({ min: 0, max: 900 }).map((n) => `d${String(9_999 - n).padStart(5, "0")}`),

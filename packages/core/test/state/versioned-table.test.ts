@@ -5,6 +5,7 @@ import { serde } from "../../src/schema/index.ts";
 import type { StateBackend } from "../../src/state/backend.ts";
 import { memoryBackend } from "../../src/state/memory-backend.ts";
 import { VersionedTable } from "../../src/state/versioned-table.ts";
+import { seedOf } from "../spec/crashes.ts";
 
 const HISTORY = 40;
 const open = (backend: StateBackend) => new VersionedTable<number>(backend, "versions", serde.integer(), { entriesMax: 16, scratch: new ByteWriter(64) });
@@ -24,8 +25,7 @@ function modelAsOf(model: Model, key: string, moment: number): [number, number] 
 const found = (row: { readonly value: number; readonly timestamp: number } | undefined): [number, number] | undefined => row && [row.value, row.timestamp];
 
 t.test("a versioned store answers as of every moment of its history as the list of all versions does, over commits and crashes", async (t) => {
-  const seed = Date.now() & 0xffff;
-  t.comment(`seed ${seed}`);
+  const seed = seedOf(t);
   const change = fc.record({ kind: fc.constantFrom(...Array.from({ length: 12 }, () => "put" as const), "delete" as const, "delete" as const, "commit" as const, "crash" as const), key: fc.constantFrom("a", "ab", "b", "1:a", "\u{1f600}"), step: fc.integer({ min: -30, max: 12 }) });
   await fc.assert(
     fc.asyncProperty(fc.array(change, { minLength: 50, maxLength: 200, size: "max" }), async (changes) => {
