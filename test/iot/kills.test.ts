@@ -2,7 +2,7 @@
  * kill -9 of the program at every step of the commit (named failpoints) and at random moments, and of the ClickHouse server beneath it: at the end every
  * table, views included, must be what one quiet run gives. `KILLS_SEED` and `KILLS_ROUNDS` replay or lengthen a run.
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
@@ -33,7 +33,10 @@ const STEPS = [
 const RANDOM_KILLS = 14;
 const SERVER_KILLS = 10;
 const COMMIT_RECORDS = "200";
-const RECORDS = 70_000;
+/** So many that a commit's rows stand beside the store. */
+const BIG_COMMIT_RECORDS = "2000";
+const BIG_STEPS = ["commit.after-aside", "commit.after-write", "deliver.before-send", "deliver.after-send"];
+const RECORDS = 100_000;
 
 t.setTimeout(300_000 * rounds);
 const root = mkdtempSync(join(tmpdir(), "iot-topology-kills-"));
@@ -67,6 +70,13 @@ for (let round = 1; round <= rounds; round++) {
         fired++;
       }
     }
+    for (const step of BIG_STEPS) {
+      const run = start({ IOT_TOPOLOGY_FAILPOINT: `${step}=${1 + random(2)}`, IOT_TOPOLOGY_COMMIT_RECORDS_MAX: BIG_COMMIT_RECORDS });
+      t.equal((await run.exit).signal, "SIGKILL", `${step} fired in a big commit`);
+      fired++;
+    }
+    const state = join(data, "state", "iot");
+    t.ok(readdirSync(state).some((task) => existsSync(join(state, task, "aside.rows"))), "rows were set aside");
     for (let kill = 0; kill < RANDOM_KILLS; kill++) {
       const run = start();
       await until(isReady(run), run);

@@ -55,6 +55,22 @@ export const mutants: readonly Mutant[] = [
     edits: [{ file: COMMIT, from: "await this.#backend.write(write, { sync: true });", to: "await this.#backend.write(write, { sync: false });" }],
   },
   {
+    name: "rows-not-synced", mode: "local", what: "the store points to rows beside it that are not on the medium yet",
+    edits: [{ file: COMMIT, from: "    await this.#aside.write();", to: "    this.#aside.write().catch(() => {});" }],
+  },
+  {
+    name: "place-used-again-at-once", mode: "local", what: "other rows are written over delivered ones before a synced batch has deleted the entry that points there",
+    edits: [{ file: "commit/aside-rows.ts", from: "    this.#acknowledged.push({ key: outboxKey(batch), place });", to: "    this.#space.free(place);\n    this.#acknowledged.push({ key: outboxKey(batch), place });" }],
+  },
+  {
+    name: "acknowledgement-taken-for-durable", mode: "local", what: "the next commit does not delete again what an acknowledgement deleted without a sync",
+    edits: [{ file: "commit/aside-rows.ts", from: "    for (const { key } of this.#acknowledged) batch.del(key);\n", to: "    void batch;\n" }],
+  },
+  {
+    name: "places-forgotten", mode: "local", what: "a start takes all places beside the store for free",
+    edits: [{ file: "runtime/open-task.ts", from: "task: id }, last, outbox);", to: "task: id }, last, []);" }],
+  },
+  {
     name: "sent-before-durable", mode: "local", what: "batches go to the sinks while the commit that seals them is still being written",
     edits: [{ file: COMMIT, from: "    await this.#backend.write(write, { sync: true });", to: "    this.#backend.write(write, { sync: true }).catch(() => {});" }],
   },

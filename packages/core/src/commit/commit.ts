@@ -4,14 +4,17 @@
  *   1 take rows     steps send on what they held back; sinks hand over their encoded rows          synchronous
  *   2 seal          sequence and content hash fix each batch                                       synchronous
  *   3 gather        stores, outbox, chain, checkpoint into one LevelDB batch                       synchronous
- *   4 write         that batch, synced: the point of no return                                     the task processes on meanwhile
- *   5 hand over     sealed batches go to the delivery lanes
+ *   4 set aside     rows of big batches into the file beside the store, synced                     the task processes on meanwhile
+ *   5 write         the LevelDB batch, synced: the point of no return                              the same
+ *   6 hand over     sealed batches go to the delivery lanes
  *
- * A crash before 4 loses only what 1-3 hold in memory; a crash behind 4 finds the batches in the outbox. Nothing is ever sent before 4.
+ * A crash before 5 loses only what 1-3 hold in memory, and leaves rows in the file that nothing points to; a crash behind 5 finds the batches in the outbox.
+ * Nothing is ever sent before 5.
  */
 import { ByteWriter, type TaskCounters, type TopicPartition, topicPartitionName } from "../model/index.ts";
 import { failpoint, type UnsealedBatch } from "../port/index.ts";
 import type { StateBackend, StateBatch } from "../state/backend.ts";
+import { AsideRows } from "./aside-rows.ts";
 import type { SweepState } from "./changelog-sweep.ts";
 import { type Checkpoint, putCheckpoint, readCheckpoint } from "./checkpoint.ts";
 import { type OutboxEntry, outboxKey, putOutbox, readOutbox } from "./outbox.ts";
@@ -82,14 +85,17 @@ export function sealRows(origin: SealOrigin, rows: readonly UnsealedBatch[], seq
 export class Committer implements TaskCommitter {
   readonly #backend: StateBackend;
   readonly #origin: SealOrigin;
+  readonly #aside: AsideRows;
   #scratch = new ByteWriter(1 << 16);
   #last: Checkpoint;
   #durable: Checkpoint;
   #beside: ((batch: StateBatch, scratch: ByteWriter) => void) | undefined;
 
-  constructor(backend: StateBackend, origin: SealOrigin, last: Checkpoint) {
+  /** `outbox` is what {@link recover} found in the store. */
+  constructor(backend: StateBackend, origin: SealOrigin, last: Checkpoint, outbox: readonly OutboxEntry[]) {
     this.#backend = backend;
     this.#origin = origin;
+    this.#aside = new AsideRows(backend.aside, outbox);
     this.#last = last;
     this.#durable = last;
   }
@@ -120,7 +126,8 @@ export class Committer implements TaskCommitter {
     const entries = sealRows(this.#origin, task.takeRows(), sequences, this.isRebuilding);
     const write = this.#backend.newBatch();
     // The biggest first: LevelDB's batch doubles its memory whenever it is full, and copies what it holds.
-    for (const entry of entries.toSorted((a, b) => b.batch.bytes.length - a.batch.bytes.length)) putOutbox(write, this.#scratch, entry);
+    for (const entry of entries.toSorted((a, b) => b.batch.bytes.length - a.batch.bytes.length)) putOutbox(write, this.#scratch, this.#aside.placed(entry));
+    this.#aside.delete(write);
     task.flushState(write);
     this.#beside?.(write, this.#scratch);
     this.#beside = undefined;
@@ -132,14 +139,17 @@ export class Committer implements TaskCommitter {
   }
 
   /**
-   * Steps 1 to 3 before the first await, step 4 behind it; resolves with the sealed batches. The commit before must have resolved. On a rejection the
+   * Steps 1 to 3 before the first await, 4 and 5 behind it; resolves with the sealed batches. The commit before must have resolved. On a rejection the
    * task must be dropped: its memory is ahead of what is stored.
    */
   async commit(task: Committable): Promise<readonly OutboxEntry[]> {
     const { entries, write } = this.#gather(task);
     const begun = this.#last;
+    await this.#aside.write();
+    failpoint("commit.after-aside");
     await this.#backend.write(write, { sync: true });
     this.#durable = begun;
+    await this.#aside.committed();
     failpoint("commit.after-write");
     await task.committed();
     failpoint("commit.after-committed");
@@ -160,6 +170,7 @@ export class Committer implements TaskCommitter {
     const write = this.#backend.newBatch();
     write.del(outboxKey(entry.batch));
     await this.#backend.write(write, { sync: false });
+    this.#aside.acknowledged(entry);
   }
 }
 

@@ -9,3 +9,4 @@ export type { StoreKey, WindowRange } from "../task/store-query.ts";
 export { openSavepoint } from "./open-savepoint.ts";
 export { readStoredOffsets, type SavepointOptions, writeSavepoint } from "./savepoint.ts";
 export type { SavepointManifest, SavepointTask } from "./savepoint-manifest.ts";
+export { verifyState } from "./verify-state.ts";

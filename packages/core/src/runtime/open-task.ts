@@ -115,7 +115,7 @@ export async function openTask(place: TaskPlace, options: ResolvedOptions): Prom
     return {
       backend,
       begin: async () => {
-        const committer = new Committer(backend, { topology: plan.topology.name, version: plan.topology.version, task: id }, last);
+        const committer = new Committer(backend, { topology: plan.topology.name, version: plan.topology.version, task: id }, last, outbox);
         await adapt(adaptation, committer, inputs);
         const task = new Task({ id, topology: plan.topology.name, partitionCount: place.partitionCount, part, inputs, backend, cacheEntriesMax: options.cacheEntriesMax, snapshot: last, wallClock: options.clock.now() });
         return { task, committer, backend, outbox, dir };

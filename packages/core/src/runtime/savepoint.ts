@@ -12,6 +12,7 @@ import { mkdir, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { readCheckpoint } from "../commit/checkpoint.ts";
 import { recover } from "../commit/commit.ts";
+import { portableEntry } from "../commit/outbox.ts";
 import { TopologyError, topicPartitionName } from "../model/index.ts";
 import type { Plan } from "../plan/index.ts";
 import { type ClusterLog, isClusterLog } from "../port/index.ts";
@@ -147,7 +148,7 @@ async function exportTask(task: Omit<SavepointTask, "file" | "content">, backend
   try {
     for await (const [key, value] of backend.entries({ gte: Buffer.alloc(0) })) {
       // A place in one changelog, which means nothing in another.
-      if (!key.equals(CHANGELOG_POSITION_KEY)) await writer.put(key, value);
+      if (!key.equals(CHANGELOG_POSITION_KEY)) await writer.put(key, await portableEntry(backend, key, value, `state of task ${task.id}, outbox`));
     }
     return { ...task, file, content: await writer.finish() };
   } catch (cause) {

@@ -1,4 +1,5 @@
 /** Where a task's state stands: LevelDB, or memory. One contract suite for both (`testing/state-backend-contract.ts`). */
+import type { AsideFile } from "./aside-file.ts";
 
 /** A range of keys in byte order. */
 export interface KeyRange {
@@ -25,5 +26,7 @@ export interface StateBackend<B extends StateBatch = StateBatch> {
   entries(range: KeyRange): AsyncIterable<readonly [Buffer, Buffer]>;
   /** Deletes a range; not atomic. */
   clearRange(range: KeyRange): Promise<void>;
+  /** A file for big values beside the entries; absent where there is none. */
+  readonly aside?: AsideFile;
   close(): Promise<void>;
 }

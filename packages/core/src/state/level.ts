@@ -13,6 +13,7 @@ import { join, resolve } from "node:path";
 import { ClassicLevel } from "classic-level";
 import { TopologyError } from "../model/index.ts";
 import type { ErrorCode } from "../model/index.ts";
+import { type AsideFile, DiskAsideFile } from "./aside-file.ts";
 import { verifyLevelFolder } from "./level-verify.ts";
 
 /** How {@link openLevel} opens a folder. */
@@ -73,6 +74,8 @@ export interface Level {
   clearRange(range: LevelRange): Promise<void>;
   /** Merges the tables of a range of keys, so that what was deleted gives its space back. */
   compact(from: Uint8Array, to: Uint8Array): Promise<void>;
+  /** A file in the same folder, of which LevelDB knows nothing; it is made at its first write. */
+  readonly aside: AsideFile;
   /** Waits for what is under way, then lets the folder go. A second call does nothing. */
   close(): Promise<void>;
 }
@@ -82,6 +85,7 @@ const SCAN_ENTRIES = 1_000;
 /** LevelDB takes so many of its open files for its log, its manifest and the like. */
 const LEVEL_OTHER_FILES = 10;
 const OWNER_FILE = "owner.json";
+const ASIDE_FILE = "aside.rows";
 const openHere = new Set<string>();
 
 type Db = ClassicLevel<Uint8Array, Uint8Array>;
@@ -241,12 +245,14 @@ class Batch implements LevelBatch {
 
 class OpenLevel implements Level {
   readonly dir: string;
+  readonly aside: DiskAsideFile;
   readonly #db: Db;
   #failed: TopologyError | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(dir: string, db: Db) {
     this.dir = dir;
+    this.aside = new DiskAsideFile(join(dir, ASIDE_FILE), (error) => diskError(error, dir));
     this.#db = db;
   }
 
@@ -319,6 +325,7 @@ class OpenLevel implements Level {
     } catch {
       // A note for error messages; a stale one does no harm.
     }
+    await this.aside.close();
     await this.#db.close();
     openHere.delete(this.dir);
   }

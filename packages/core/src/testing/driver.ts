@@ -195,7 +195,7 @@ class DriverPart {
     this.#task = task;
     this.#calls?.stop();
     this.#calls = new AsyncCalls(task, this.#clock, this.#onChange);
-    this.#committer = new Committer(this.backend, { topology: this.#topology.name, version: this.#topology.version, task: task.id }, last);
+    this.#committer = new Committer(this.backend, { topology: this.#topology.name, version: this.#topology.version, task: task.id }, last, []);
   }
 
   process(topic: string, record: PlacedRecord): void {

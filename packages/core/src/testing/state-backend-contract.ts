@@ -56,6 +56,34 @@ function backendContract(test: RunTest, open: OpenBackend): void {
   });
 }
 
+function asideContract(test: RunTest, open: OpenBackend): void {
+  void test("bytes beside the entries, where a backend has room for them, are read as they were written last", async (t) => {
+    let backend = await open("aside");
+    const { aside } = backend;
+    if (aside === undefined) return void (await backend.close());
+    t.ok(aside.bytesMin > 0);
+    const piece = (at: number, length: number, fill: number) => ({ place: { at, length }, bytes: Buffer.alloc(length, fill) });
+    t.equal(await aside.read({ at: 0, length: 1 }), undefined, "there is no file yet");
+    await aside.write([piece(0, 70_000, 1), piece(70_000, 200_000, 2)]);
+    await Promise.all([aside.write([piece(50_000, 30_000, 3)]), aside.write([piece(60_000, 10, 4)])]);
+    for (let round = 0; round < 2; round++) {
+      const file = backend.aside;
+      t.same(await file?.read({ at: 49_999, length: 3 }), Buffer.from([1, 3, 3]));
+      t.same(await file?.read({ at: 59_999, length: 12 }), Buffer.from([3, ...new Uint8Array(10).fill(4), 3]));
+      t.same(await file?.read({ at: 79_999, length: 190_001 }), Buffer.concat([Buffer.from([3]), Buffer.alloc(190_000, 2)]));
+      t.equal(await file?.read({ at: 269_999, length: 2 }), undefined, "the file ends before");
+      if (round === 1) break;
+      await backend.close();
+      backend = await open("aside");
+    }
+    await backend.aside?.write([piece(0, 1, 5)]);
+    await backend.aside?.truncate(2);
+    t.same(await backend.aside?.read({ at: 0, length: 2 }), Buffer.from([5, 1]));
+    t.equal(await backend.aside?.read({ at: 0, length: 3 }), undefined);
+    await backend.close();
+  });
+}
+
 function storeContract(test: RunTest, open: OpenBackend): void {
   void test("a key-value store reads its own writes before, while and after they are committed, and forgets them when it is dropped", async (t) => {
     const backend = await open("table");
@@ -165,5 +193,6 @@ function storeContract(test: RunTest, open: OpenBackend): void {
 /** What every state backend must do, and the key-value, presence and window stores on it. */
 export function stateBackendContract(test: RunTest, open: OpenBackend): void {
   backendContract(test, open);
+  asideContract(test, open);
   storeContract(test, open);
 }

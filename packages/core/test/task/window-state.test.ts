@@ -22,7 +22,7 @@ async function entriesOver(build: Build): Promise<number[]> {
   const task = new Task({ id: "t", topology: "windows", partitionCount: 1, part, inputs: [input], backend, cacheEntriesMax: 100 });
   task.enter("opening");
   task.enter("running");
-  const committer = new Committer(backend, { topology: "windows", version: 1, task: "t" }, { format: 1, commit: 0, offsets: {}, sequences: {}, streamTimes: {}, counters: makeCounters() });
+  const committer = new Committer(backend, { topology: "windows", version: 1, task: "t" }, { format: 1, commit: 0, offsets: {}, sequences: {}, streamTimes: {}, counters: makeCounters() }, []);
   const counts: number[] = [];
   for (let offset = 0; offset < 6_000; offset++) {
     // A key has a few records, and never comes again.

@@ -2,21 +2,31 @@
  * The disk of a simulated machine, with what LevelDB promises and no more:
  *
  *   write(batch)          captured, then applied after a while, in order: readable from then on, and kept when the process is killed
- *   write(batch, sync)    resolves only when it and every batch before it are on the medium
+ *   write(batch, sync)    resolves only when it and every batch before it in the same log file are on the medium
+ *   new log file          begun now and then; the one before is not synced, but it is no longer needed when the next one is begun
  *   kill                  batches under way are found applied or not, in order, each as a whole
  *   open                  what is found is on the medium from then on
- *   power cut             of the batches behind the last synced one only the first few are left; a torn record is dropped as a whole. Sometimes one in their midst is
- *                         missing: LevelDB may begin a new log file and sync it while the end of the one before is not on the medium
+ *   power cut             of a log file's batches behind the last synced one only the first few are left; a torn record is dropped as a whole. So the end of one log
+ *                         file may be missing while batches of the next are there, synced ones too
  *   clearRange            not atomic: a crash finds a part of the range cleared
+ *   the file beside       see simulated-aside.ts
  *   damage                a flipped bit: found by the check of the files at the next opening, or by a value's own checksum before
  */
 import { TopologyError } from "../../model/index.ts";
 import type { KeyRange, StateBackend, StateBatch } from "../../state/backend.ts";
 import type { StateDisk } from "../../state/state-disk.ts";
+import { SimulatedAside } from "./simulated-aside.ts";
 import type { ProcessLine, Timeline } from "./timeline.ts";
 
 type Change = readonly [key: string, value: Buffer | undefined];
 type Entries = Map<string, Buffer>;
+
+/** A batch that is in a log file, and may not be on the medium. */
+interface LoggedWrite {
+  readonly changes: readonly Change[];
+  readonly isInOldLog: boolean;
+  readonly isSynced: boolean;
+}
 
 interface PendingWrite {
   readonly what: string;
@@ -26,7 +36,7 @@ interface PendingWrite {
   readonly reject: (error: TopologyError) => void;
 }
 
-const HOLE_CHANCE = 0.3;
+const NEW_LOG_CHANCE = 0.15;
 
 // Latin-1 text compares as its bytes do, so it serves as an ordered map key.
 const textOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.byteLength).latin1Slice();
@@ -56,10 +66,11 @@ class Folder {
   readonly entries: Entries = new Map();
   /** What is on the medium for sure. */
   readonly #durable: Entries = new Map();
-  /** Applied and not synced, oldest first. */
-  #unsynced: (readonly Change[])[] = [];
+  /** What is in the log files behind that, oldest first. */
+  #logged: LoggedWrite[] = [];
   #pending: PendingWrite[] = [];
   #isBusy = false;
+  readonly aside: SimulatedAside;
   holder: ProcessLine | undefined;
   isDamaged = false;
   isFull = false;
@@ -71,6 +82,7 @@ class Folder {
     this.path = path;
     this.#timeline = timeline;
     this.#slowMs = slowMs;
+    this.aside = new SimulatedAside(timeline, slowMs);
     this.changedAt = timeline.now;
   }
 
@@ -101,22 +113,36 @@ class Folder {
       this.#apply(first.changes);
       if (!first.sync) return done(first.resolve);
       timeline.after(this.#slowMs * timeline.random() + timeline.latency(), this.holder, "disk syncs", () => {
-        this.sync();
+        this.#syncLog();
         done(first.resolve);
       });
     });
   }
 
   #apply(changes: readonly Change[]): void {
+    if (this.#timeline.random() < NEW_LOG_CHANCE) this.#beginLog();
     apply(this.entries, changes);
-    this.#unsynced.push(changes);
+    this.#logged.push({ changes, isInOldLog: false, isSynced: false });
     this.changedAt = this.#timeline.now;
   }
 
-  /** What was applied is on the medium; opening does so too, since LevelDB makes a synced table of the log that it finds. */
-  sync(): void {
-    for (const changes of this.#unsynced) apply(this.#durable, changes);
-    this.#unsynced = [];
+  /** LevelDB waits with a second old log file until the first has become a table. */
+  #beginLog(): void {
+    this.#persist(this.#logged.filter(({ isInOldLog }) => isInOldLog).length);
+    this.#logged = this.#logged.map((logged) => ({ ...logged, isInOldLog: true }));
+  }
+
+  #persist(count: number): void {
+    for (const { changes } of this.#logged.splice(0, count)) apply(this.#durable, changes);
+  }
+
+  #syncLog(): void {
+    this.#logged = this.#logged.map((logged) => (logged.isInOldLog ? logged : { ...logged, isSynced: true }));
+  }
+
+  /** All is on the medium: opening makes synced tables of the logs that it finds. */
+  syncAll(): void {
+    this.#persist(this.#logged.length);
   }
 
   /** Its process is gone. */
@@ -134,16 +160,20 @@ class Folder {
 
   /** What had not reached the medium may be gone. Tells how many batches are. */
   cutPower(): number {
-    const all = this.#unsynced;
-    const kept = all.slice(0, this.#timeline.below(all.length + 1));
-    if (kept.length > 1 && this.#timeline.random() < HOLE_CHANCE) kept.splice(this.#timeline.random() < 0.5 ? 0 : this.#timeline.below(kept.length - 1), 1);
+    this.aside.cutPower();
+    const logged = this.#logged;
+    const logs = [logged.filter(({ isInOldLog }) => isInOldLog), logged.filter(({ isInOldLog }) => !isInOldLog)];
+    const kept = logs.flatMap((log) => {
+      const synced = log.findLastIndex(({ isSynced }) => isSynced) + 1;
+      return log.slice(0, synced + this.#timeline.below(log.length - synced + 1));
+    });
     this.entries.clear();
     for (const [key, value] of this.#durable) this.entries.set(key, value);
-    for (const changes of kept) apply(this.entries, changes);
-    this.#unsynced = [];
+    for (const { changes } of kept) apply(this.entries, changes);
+    this.#logged = [];
     this.#durable.clear();
     for (const [key, value] of this.entries) this.#durable.set(key, value);
-    return all.length - kept.length;
+    return logged.length - kept.length;
   }
 
   /** Flips a bit of a value. Tells whether there was one. */
@@ -233,7 +263,7 @@ export class SimulatedDisk {
     if (folder.isDamaged) throw new TopologyError("STATE_CORRUPT", "a block does not match its checksum", { place: path, cure: "move the folder away" });
     this.#folders.set(path, folder);
     folder.holder = line;
-    folder.sync();
+    folder.syncAll();
     return this.#backend(folder, line);
   }
 
@@ -241,6 +271,7 @@ export class SimulatedDisk {
     const timeline = this.#timeline;
     const { entries } = folder;
     return {
+      aside: folder.aside.of(line, folder.path, () => folder.isFull),
       getSync: (key) => entries.get(textOf(key)),
       newBatch() {
         const changes: Change[] = [];

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { openLevel, TopologyError } from "@iot-topology/core";
+import { openLevel, TopologyError, verifyState } from "@iot-topology/core";
 import type { DataFolder } from "../data-folder.ts";
 import { plainMessage } from "../output/failure.ts";
 import type { Finding } from "./doctor.ts";
@@ -12,7 +12,8 @@ type Report = (finding: Finding) => void;
 export async function checkLog(folder: DataFolder, report: Report): Promise<void> {
   if (!existsSync(folder.log)) return report({ check: "log", level: "ok", message: "not there yet" });
   try {
-    await verify(folder.log);
+    const level = await openLevel(folder.log, { createIfMissing: false });
+    await level.close();
   } catch (cause) {
     if (!(cause instanceof TopologyError) || cause.code !== "STATE_CORRUPT") throw cause;
     throw new TopologyError("LOG_CORRUPT", plainMessage(cause), { ...(cause.place === undefined ? {} : { place: cause.place }), cure: "put back a copy of the log's folder; state and tables stay as they are", cause });
@@ -28,7 +29,7 @@ export async function checkState(folder: DataFolder, report: Report): Promise<vo
   let damaged = 0;
   for (const task of tasks) {
     try {
-      await verify(task);
+      await verifyState(task);
     } catch (error) {
       if ((error as { code?: unknown }).code !== "STATE_CORRUPT") throw error;
       damaged++;
@@ -36,11 +37,6 @@ export async function checkState(folder: DataFolder, report: Report): Promise<vo
     }
   }
   if (damaged === 0) report({ check: "state", level: "ok", message: `every file of ${tasks.length} ${tasks.length === 1 ? "task" : "tasks"} is sound` });
-}
-
-async function verify(dir: string): Promise<void> {
-  const level = await openLevel(dir, { createIfMissing: false });
-  await level.close();
 }
 
 /** `state/<topology>/<task>`, where a LevelDB stands; a rebuild leaves the damaged one as `<task>.damaged-<n>`. */
