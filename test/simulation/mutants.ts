@@ -180,6 +180,14 @@ export const mutants: readonly Mutant[] = [
     edits: [{ file: "task/operators/map-async.ts", from: "    this.#table.delete(key);\n", to: "" }],
   },
   {
+    name: "global-table-not-read-first", topology: "directory", what: "streams go on before the global tables that they are joined with are read",
+    edits: [{ file: "task/task.ts", from: "    if (!this.isReady) return earliest(this.#globals);", to: "    if (!this.isReady) return earliest(this.#streams) ?? earliest(this.#globals);" }],
+  },
+  {
+    name: "global-positions-not-kept", topology: "directory", what: "a restart takes a global table for read although its rows are not in the store",
+    edits: [{ file: "runtime/global-inputs.ts", from: "const position = checkpoint?.offsets[name] ?? start;", to: "const position = checkpoint?.offsets[name] ?? end;" }],
+  },
+  {
     name: "closings-forgotten", topology: "visits", what: "which sessions are to be sent when they are over is forgotten at a restart",
     edits: [{ file: "task/windowing/session-windows.ts", from: "    context.tables.push(this.#table, this.#due);", to: "    context.tables.push(this.#table);" }],
   },

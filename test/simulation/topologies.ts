@@ -1,3 +1,4 @@
+import { directory } from "./directory.ts";
 import { plant } from "./plant.ts";
 import { shop } from "./shop.ts";
 import type { SimulatedTopology } from "./simulated-topology.ts";
@@ -5,4 +6,4 @@ import { sites } from "./sites.ts";
 import { visits } from "./visits.ts";
 
 /** What `npm run simulate` runs. */
-export const topologies: readonly SimulatedTopology[] = [plant, sites, shop, visits];
+export const topologies: readonly SimulatedTopology[] = [plant, sites, shop, visits, directory];

@@ -1,6 +1,7 @@
 /**
  * Reads ahead. A read names a partition and with it the interest in what follows: from then on the partition's broker is polled in the background, one request for
- * all partitions of a broker, into buffers with a bound. Interest ends when nobody has read for a while.
+ * all partitions of a broker, into buffers with a bound. Interest ends when nobody has read for a while. Where several read a partition, as the tasks of a process
+ * do with a global table's, each goes on in the buffer that stands where it reads, and has one of its own as long as they read at different places.
  *
  *   unlocated -> polled at once (first look, or more is known to be there) -> long polls at the end -> ...
  *        ^____________ leader moved, broker gone, after a pause ______________|
@@ -40,7 +41,7 @@ const MISSING_MS = 5_000;
 export class Fetcher {
   readonly #router: Router;
   readonly #options: FetcherOptions;
-  readonly #buffers = new Map<string, PartitionBuffer>();
+  readonly #buffers = new Map<string, PartitionBuffer[]>();
   readonly #lanes = new Map<number, Set<Lane>>();
   readonly #listeners = new Set<() => void>();
   #scheduled: NodeJS.Immediate | undefined;
@@ -61,9 +62,22 @@ export class Fetcher {
   /** What is there from the offset on. Waits only for a partition's first answer, and below its known end for one poll. */
   async fetch(topic: string, partition: number, from: number, limits: { readonly recordsMax: number; readonly bytesMax: number }): Promise<FetchResult> {
     if (this.#isClosed) throw new TopologyError("NOT_RUNNING", "the log is closed");
-    const buffer = this.#buffers.get(topicPartitionName(topic, partition)) ?? (await this.#begin(topic, partition, from));
+    const buffer = this.#standingAt(topic, partition, from) ?? (await this.#begin(topic, partition, from));
+    buffer.isRead = true;
+    try {
+      return await this.#read(buffer, from, limits);
+    } finally {
+      buffer.isRead = false;
+    }
+  }
+
+  /** A buffer that nobody reads at this moment, and that goes on where the reader does. */
+  #standingAt(topic: string, partition: number, from: number): PartitionBuffer | undefined {
+    return this.#buffers.get(topicPartitionName(topic, partition))?.find((buffer) => buffer.from === from && !buffer.isRead);
+  }
+
+  async #read(buffer: PartitionBuffer, from: number, limits: { readonly recordsMax: number; readonly bytesMax: number }): Promise<FetchResult> {
     buffer.askedAt = performance.now();
-    if (buffer.from !== from) buffer.moveTo(from);
     if (!buffer.isAnswered && buffer.failure === undefined) await this.#firstAnswer(buffer);
     else if (!buffer.hasBatches && from < buffer.lastStable && !buffer.isStalled && buffer.failure === undefined) {
       this.#schedule();
@@ -76,7 +90,6 @@ export class Fetcher {
       buffer.moveTo(from);
       throw failure;
     }
-    if (buffer.from !== from) return { records: [], nextOffset: from, endOffset: from };
     try {
       return buffer.take(limits);
     } catch (error) {
@@ -93,20 +106,18 @@ export class Fetcher {
       if (error instanceof WireError && !error.isFatal) return -1;
       throw error;
     });
-    const name = topicPartitionName(topic, partition);
-    const known = this.#buffers.get(name);
-    if (known !== undefined) return known;
     const buffer = new PartitionBuffer(topic, partition, from, this.#options.partitionPollBytes);
     if (broker >= 0) buffer.broker = broker;
-    this.#buffers.set(name, buffer);
+    buffer.isRead = true;
+    const name = topicPartitionName(topic, partition);
+    this.#buffers.set(name, [...(this.#buffers.get(name) ?? []), buffer]);
     return buffer;
   }
 
   async #firstAnswer(buffer: PartitionBuffer): Promise<void> {
     this.#schedule();
-    const { turn } = buffer;
     await buffer.answered(this.#options.deadlineMs);
-    if (buffer.isAnswered || buffer.failure !== undefined || buffer.turn !== turn) return;
+    if (buffer.isAnswered || buffer.failure !== undefined) return;
     throw new TopologyError("KAFKA_UNREACHABLE", `a first read did not succeed within ${this.#options.deadlineMs} ms: ${buffer.reason}`, {
       place: topicPartitionName(buffer.topic, buffer.partition),
       cure: "look at the brokers' state and at the network between",
@@ -118,7 +129,7 @@ export class Fetcher {
     if (buffer.isPending || buffer.failure !== undefined || buffer.bytes >= this.#options.partitionBufferBytesMax) return false;
     if (buffer.bytes === 0) return true;
     let sum = 0;
-    for (const { bytes } of this.#buffers.values()) sum += bytes;
+    for (const buffers of this.#buffers.values()) for (const { bytes } of buffers) sum += bytes;
     return sum < this.#options.bufferBytesMax;
   }
 
@@ -134,11 +145,8 @@ export class Fetcher {
     const now = performance.now();
     const byBroker = new Map<number, { now: PartitionBuffer[]; later: PartitionBuffer[] }>();
     let wakeAt = Infinity;
-    for (const [name, buffer] of this.#buffers) {
-      if (now - buffer.askedAt > this.#options.interestMs && !buffer.isPending) {
-        this.#buffers.delete(name);
-        continue;
-      }
+    this.#forgetUnread(now);
+    for (const buffer of [...this.#buffers.values()].flat()) {
       if (!this.#wants(buffer)) continue;
       if (buffer.retryAt > now) {
         wakeAt = Math.min(wakeAt, buffer.retryAt);
@@ -153,11 +161,19 @@ export class Fetcher {
       (buffer.isHungry ? group.now : group.later).push(buffer);
     }
     for (const [broker, group] of byBroker) {
-      if (group.now.length > 0) this.#poll(broker, ["now", "long-1"], group.now, 0);
-      if (group.later.length > 0) this.#poll(broker, ["long-0", "long-1"], group.later, this.#options.pollWaitMs);
+      for (const buffers of roundsOf(group.now)) this.#poll(broker, ["now", "long-1"], buffers, 0);
+      for (const buffers of roundsOf(group.later)) this.#poll(broker, ["long-0", "long-1"], buffers, this.#options.pollWaitMs);
     }
     clearTimeout(this.#timer);
     if (wakeAt !== Infinity) this.#timer = setTimeout(() => this.#dispatch(), Math.ceil(wakeAt - now));
+  }
+
+  #forgetUnread(now: number): void {
+    for (const [name, buffers] of this.#buffers) {
+      const kept = buffers.filter(({ askedAt, isPending, isRead }) => isPending || isRead || now - askedAt <= this.#options.interestMs);
+      if (kept.length === 0) this.#buffers.delete(name);
+      else if (kept.length < buffers.length) this.#buffers.set(name, kept);
+    }
   }
 
   async #locate(buffer: PartitionBuffer): Promise<void> {
@@ -184,6 +200,7 @@ export class Fetcher {
     own.add(lane);
     const turns = buffers.map((buffer) => {
       buffer.isPending = true;
+      buffer.polledAt = performance.now();
       return buffer.turn;
     });
     void this.#request(broker, lane, buffers, maxWaitMs)
@@ -266,6 +283,19 @@ export class Fetcher {
     clearImmediate(this.#scheduled);
     clearTimeout(this.#timer);
     this.#listeners.clear();
-    for (const buffer of this.#buffers.values()) buffer.fail(new TopologyError("NOT_RUNNING", "the log is closed"));
+    for (const buffer of [...this.#buffers.values()].flat()) buffer.fail(new TopologyError("NOT_RUNNING", "the log is closed"));
   }
+}
+
+/** Buffers by the polls they can go into: a poll names a partition once. Who was polled longest ago comes first. */
+function roundsOf(buffers: readonly PartitionBuffer[]): PartitionBuffer[][] {
+  const rounds: PartitionBuffer[][] = [];
+  const seen = new Map<string, number>();
+  for (const buffer of buffers.toSorted((a, b) => a.polledAt - b.polledAt)) {
+    const name = topicPartitionName(buffer.topic, buffer.partition);
+    const round = seen.get(name) ?? 0;
+    seen.set(name, round + 1);
+    (rounds[round] ??= []).push(buffer);
+  }
+  return rounds;
 }

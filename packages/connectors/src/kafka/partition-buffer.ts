@@ -32,7 +32,7 @@ export class PartitionBuffer {
   /** The next offset for the reader, and the next to poll. */
   from: number;
   position: number;
-  /** Raised when the reader goes elsewhere: an answer to an earlier poll is then nobody's. */
+  /** Raised when the reader begins anew: an answer to an earlier poll is then nobody's. */
   turn = 0;
   bytes = 0;
   lastStable = 0;
@@ -50,6 +50,9 @@ export class PartitionBuffer {
   /** Whether the end is known to be further on, but waiting for it was in vain: reads no longer wait. */
   isStalled = false;
   askedAt = 0;
+  /** Whether a read is under way: no other may use the buffer then. */
+  isRead = false;
+  polledAt = 0;
   pollBytes: number;
   failure: TopologyError | undefined;
   readonly #answers: Answer[] = [];
@@ -68,7 +71,7 @@ export class PartitionBuffer {
     return this.#answers.length > 0;
   }
 
-  /** The reader goes on from elsewhere. */
+  /** The reader begins anew. */
   moveTo(from: number): void {
     this.turn++;
     this.from = from;

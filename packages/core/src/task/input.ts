@@ -53,7 +53,8 @@ export class TaskInput {
   /** Takes what was fetched. */
   offer(run: RecordRun, nextOffset: number, endOffset: number): void {
     this.fetchOffset = nextOffset;
-    this.endOffset = endOffset;
+    // What was there is there: an end that is told behind another, by a broker that knows less, must not make a global table look read.
+    this.endOffset = Math.max(this.endOffset, endOffset);
     if (this.#head === undefined) this.#begin(run, nextOffset);
     else this.#after = { run, nextOffset };
   }

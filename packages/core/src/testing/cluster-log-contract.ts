@@ -131,6 +131,27 @@ function transactions(suite: ClusterSuite): void {
     await t.rejects(log.fetch(a, 1, 0, LIMITS), { code: "TOPIC_MISMATCH" });
     await t.rejects(log.fetch(name("none"), 0, 0, LIMITS), { code: "TOPIC_NOT_FOUND" });
   });
+  suite("several read one partition at a time, at different places: each gets what is its own, and is told the true end", async (t, { log, name }) => {
+    const a = name("a");
+    await log.createTopics([{ topic: a, partitions: 1 }]);
+    await log.append(a, Array.from({ length: 200 }, (_, index) => record("k", String(index))));
+    await untilSo("the end", async () => (await log.offsets(a, 0)).end === 200);
+    const read = async (from: number): Promise<number[]> => {
+      const offsets: number[] = [];
+      for (let next = from; ; ) {
+        const { records, nextOffset, endOffset } = await log.fetch(a, 0, next, { recordsMax: 7 + (from % 5), bytesMax: 1 << 20 });
+        t.ok(records.length > 0 || nextOffset > next || next === 200, `a reader at ${next} of 200 is given something`);
+        t.equal(endOffset, 200);
+        offsets.push(...records.map(({ offset }) => offset));
+        if (nextOffset >= endOffset) return offsets;
+        next = nextOffset;
+      }
+    };
+    for (const starts of [[0, 0, 0, 0], [0, 50, 50, 120, 199], [200, 3]]) {
+      const found = await Promise.all(starts.map(read));
+      for (const [index, from] of starts.entries()) t.same(found[index], Array.from({ length: 200 - from }, (_, offset) => from + offset));
+    }
+  });
 }
 
 function aborted(suite: ClusterSuite): void {

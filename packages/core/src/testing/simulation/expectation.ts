@@ -101,7 +101,12 @@ function compareLatest(what: string, found: readonly unknown[], expectation: Exp
   return compareRows(what, [...last.values()].map(({ row }) => row), rows);
 }
 
-/** Compares what stands in a target with what must. */
+/**
+ * Compares what stands in a target with what must, and tells what is wrong in a line each: so a model that is written for {@link simulate} serves a run on real servers too.
+ *
+ * @example
+ * compareOutput("paid", [{ order: 1 }], exactly([{ order: 1 }, { order: 2 }])); // ['paid: 1 of 2 rows are missing: {"order":2}']
+ */
 export function compareOutput(target: string, found: readonly unknown[], expectation: Expectation): string[] {
   if (expectation.kind === "latest") return compareLatest(target, found, expectation);
   const problems = compareRows(target, found, expectation.rows);

@@ -21,6 +21,8 @@ export interface SimulatedRecord {
   /** The log's timestamp, in epoch milliseconds. */
   readonly timestamp: number;
   readonly partition?: number;
+  /** True where it stands in its topic before the first process starts, as the rows of a global table may that every record is to find. */
+  readonly standing?: boolean;
 }
 
 /** How many partitions the topics have that are read. */
@@ -86,6 +88,7 @@ export class SimulatedRun {
   readonly #topology: Topology;
   readonly #plan: Plan;
   readonly #schedule: Schedule;
+  readonly #standing: readonly SimulatedRecord[];
   readonly #records: readonly SimulatedRecord[];
   readonly #expected: ExpectedOutcome;
   readonly #partitions: TopicPartitions;
@@ -104,7 +107,8 @@ export class SimulatedRun {
     this.#topology = collecting(topology);
     this.#plan = planOf(this.#topology);
     this.#schedule = schedule;
-    this.#records = given.records;
+    this.#standing = given.records.filter(({ standing }) => standing === true);
+    this.#records = given.records.filter(({ standing }) => standing !== true);
     this.#expected = given.expected;
     this.#partitions = given.partitions;
     this.#timeline = given.timeline;
@@ -120,10 +124,11 @@ export class SimulatedRun {
 
   async execute(): Promise<RunResult> {
     const own = new Set(this.#plan.internalTopics.map(({ topic }) => topic));
-    const topics = new Set(this.#plan.subTopologies.flatMap((part) => part.topics).filter((topic) => !own.has(topic)));
+    const topics = new Set(this.#plan.subTopologies.flatMap((part) => [...part.topics, ...part.globals.map(({ topic }) => topic)]).filter((topic) => !own.has(topic)));
     try {
       await this.#timeline.run(async () => {
         for (const topic of topics) await this.#world.makeTopic(topic, typeof this.#partitions === "number" ? this.#partitions : (this.#partitions[topic] ?? 1));
+        await this.#append(this.#standing);
         for (let count = this.#schedule.settings.processes; count > 0; count--) this.#start(this.#addMachine());
         for (const item of this.#schedule.items) {
           await this.#timeline.passed(item.steps, item.ms);
@@ -278,6 +283,10 @@ export class SimulatedRun {
   async #feed(count: number): Promise<void> {
     const batch = this.#records.slice(this.#fed, this.#fed + count);
     this.#fed += batch.length;
+    await this.#append(batch);
+  }
+
+  async #append(batch: readonly SimulatedRecord[]): Promise<void> {
     const byTopic = new Map<string, ProducerRecord[]>();
     for (const { topic, key, value, timestamp, partition } of batch) {
       const list = byTopic.get(topic) ?? [];
