@@ -1,5 +1,6 @@
 /**
- * The simulator's topologies on a real Kafka broker: two processes with different clients share the tasks, one leaves in the midst, and every output is the
+ * The simulator's topologies on a real Kafka broker: two processes with different clients share the tasks, the broker is
+ * killed in the midst, one process leaves, and every output is the
  * model's. What the simulator hunts for with faults is held here against what a broker and its clients really do.
  */
 import { mkdtempSync, rmSync } from "node:fs";
@@ -72,7 +73,7 @@ async function until(condition: () => boolean): Promise<void> {
 }
 
 /** One process has half of the records and leaves while the other, which came in their midst, has the rest. */
-async function runOver(topology: Topology, records: readonly SimulatedRecord[], sink: CollectConnector, at: { readonly logs: readonly ClusterLog[]; readonly dir: string }): Promise<void> {
+async function runOver(topology: Topology, records: readonly SimulatedRecord[], sink: CollectConnector, at: { readonly logs: readonly ClusterLog[]; readonly dir: string; readonly bounce: () => Promise<void> }): Promise<void> {
   const instances: Instance[] = [];
   const start = async (index: number): Promise<Instance> => {
     const instance = await openInstance(topology, { log: at.logs[index] as ClusterLog, connectors: [sink], stateDir: join(at.dir, String(index)), commitRecordsMax: 40, commitIntervalMs: 50, sessionTimeoutMs: 10_000 });
@@ -90,6 +91,7 @@ async function runOver(topology: Topology, records: readonly SimulatedRecord[], 
     await feed(feeder, records.slice(third, third * 2));
     await Promise.all([first.drain(), second.drain()]);
     await feed(feeder, records.slice(third * 2, -third / 2));
+    await at.bounce();
     await first.stop();
     await feed(feeder, records.slice(-third / 2));
     await second.drain();
@@ -111,7 +113,7 @@ t.test("on a real broker every output is the model's, while processes come and g
       await feeder.createTopics([...Object.entries(partitions), ...topics.map((name) => [name, 2] as const)].map(([name, count]) => ({ topic: name, partitions: count })));
       await feed(feeder, records.filter(({ standing }) => standing === true));
       const sink = collectConnector();
-      await runOver(topology, records.filter(({ standing }) => standing !== true), sink, { logs, dir: join(dir, topology.name) });
+      await runOver(topology, records.filter(({ standing }) => standing !== true), sink, { logs, dir: join(dir, topology.name), bounce: () => kafka.bounce() });
       for (const [name, expectation] of Object.entries(outputs)) {
         const collected = sink.values(name);
         const found = collected.length > 0 ? collected : await valuesIn(feeder, name);
