@@ -48,6 +48,6 @@ export function tableJoin(node: CaseNode, handles: Handles): Table<Value> {
 export function foreignKeyJoin(node: CaseNode, handles: Handles): Table<Value> {
   const left = handles.table(node.left);
   const right = handles.table(node.right);
-  const options = { name: name(node), foreignKey: fieldRef, store: storeName(node), value: json };
+  const options = { name: name(node), foreignKey: fieldRef, store: storeName(node), value: json, ...(handles.throughTopics ? { repartition: { left: json, right: json } } : {}) };
   return isInner(node) ? left.joinByForeignKey<Value, Value>(right, joined, options) : left.leftJoinByForeignKey<Value, Value>(right, joined, options);
 }

@@ -114,10 +114,10 @@ function make(node: CaseNode, handles: Handles, builder: TopologyBuilder): Handl
   }
 }
 
-/** The topology of a case. Throws an {@link UnknownStepError} for what the format does not have, and what the builder throws. */
-export function buildCase({ topology: { nodes } }: OracleCase): Topology {
+/** The topology of a case, its joins by foreign key in one task or through topics. Throws an {@link UnknownStepError} for what the format does not have, and what the builder throws. */
+export function buildCase({ topology: { nodes } }: OracleCase, throughTopics: boolean): Topology {
   return defineTopology("oracle", (builder) => {
-    const handles = new Handles();
+    const handles = new Handles(throughTopics);
     for (const node of nodes) {
       const handle = make(node, handles, builder);
       if (handle !== undefined && node.id !== undefined) handles.set(node.id, handle);

@@ -23,6 +23,12 @@ export class UnknownStepError extends Error {}
 
 export class Handles {
   readonly #handles = new Map<string, Handle>();
+  /** Whether joins by foreign key go through topics. */
+  readonly throughTopics: boolean;
+
+  constructor(throughTopics: boolean) {
+    this.throughTopics = throughTopics;
+  }
 
   set(id: string, handle: Handle): void {
     this.#handles.set(id, handle);

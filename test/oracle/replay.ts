@@ -57,8 +57,8 @@ function storesOf(driver: TestDriver, test: OracleCase): Record<string, StoreDum
 }
 
 /** What our engine makes of a case. */
-export function replay(test: OracleCase): CaseResult {
-  const driver = testDriver(buildCase(test));
+export function replay(test: OracleCase, throughTopics: boolean): CaseResult {
+  const driver = testDriver(buildCase(test, throughTopics));
   const outputs: CaseOutput[] = [];
   for (const [by, input] of test.inputs.entries()) {
     if ("advanceWallClockMs" in input) {

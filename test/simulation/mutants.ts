@@ -188,6 +188,10 @@ export const mutants: readonly Mutant[] = [
     edits: [{ file: "runtime/global-inputs.ts", from: "const position = checkpoint?.offsets[name] ?? start;", to: "const position = checkpoint?.offsets[name] ?? end;" }],
   },
   {
+    name: "answers-in-any-order", topology: "directory", what: "an answer to a join by foreign key counts although a newer one came before",
+    edits: [{ file: "topology/foreign-key-topics.ts", from: "answer.version < known.version", to: "answer.version < 0" }],
+  },
+  {
     name: "closings-forgotten", topology: "visits", what: "which sessions are to be sent when they are over is forgotten at a restart",
     edits: [{ file: "task/windowing/session-windows.ts", from: "    context.tables.push(this.#table, this.#due);", to: "    context.tables.push(this.#table);" }],
   },

@@ -12,7 +12,7 @@ export type { ClusterOperation, FaultMoment } from "./testing/memory-cluster/net
 export { memoryLog, type MemoryLog } from "./testing/memory-log.ts";
 export * from "./testing/source-log-contract.ts";
 export { type OpenBackend, stateBackendContract } from "./testing/state-backend-contract.ts";
-export { compareOutput, exactly, type ExpectedAnswer, type ExpectedOutcome, type Expectation, latest } from "./testing/simulation/expectation.ts";
+export { compacted, compareOutput, exactly, type ExpectedAnswer, type ExpectedOutcome, type Expectation, latest } from "./testing/simulation/expectation.ts";
 export type { Random as SimulationRandom, SimulationMode } from "./testing/simulation/schedule.ts";
 export { type KeptParts, simulate, type SimulationFailure, type SimulationOptions, type SimulationReport } from "./testing/simulation/simulate.ts";
 export type { SimulatedRecord, TopicPartitions } from "./testing/simulation/simulated-run.ts";

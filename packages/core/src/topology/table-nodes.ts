@@ -65,6 +65,8 @@ export interface TableMapNode extends NodeBase {
 /** A table's changes as records. */
 export interface ToStreamNode extends NodeBase {
   readonly kind: "to-stream";
+  /** Whether changes of former versions, which make no difference to what stands now, are dropped and counted (`out-of-order`). */
+  readonly isLatest: boolean;
 }
 /** An aggregate a key, without windows. */
 export interface KeyedAggregateNode extends NodeBase {

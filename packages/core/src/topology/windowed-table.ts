@@ -52,6 +52,6 @@ export class WindowedTable<V> {
 
   /** The changes as records: each result with its key and window. */
   toStream(): Stream<Windowed<V>> {
-    return this.draft.stream(this.draft.add({ kind: "to-stream", name: undefined, upstream: [this.nodeId] }));
+    return this.draft.stream(this.draft.add({ kind: "to-stream", name: undefined, upstream: [this.nodeId], isLatest: false }));
   }
 }

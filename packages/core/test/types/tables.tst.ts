@@ -42,6 +42,11 @@ test("a join by foreign key takes the left row's key of the right row", () => {
     }, options);
     const global = t.globalTable("cities", { store: "cities", value: serde.json<{ readonly country: string }>() });
     expect(users.joinByForeignKey(global, ({ name }, { country }) => `${name} ${country}`, options)).type.toBe<Table<string>>();
+    const left = serde.json<User>();
+    const right = serde.json<{ readonly country: string }>();
+    expect(users.joinByForeignKey(cities, ({ name }, { country }) => `${name} ${country}`, { ...options, repartition: { left, right, partitions: 3 } })).type.toBe<Table<string>>();
+    expect(users.joinByForeignKey).type.not.toBeCallableWith(cities, (user: User) => user, { ...options, repartition: { left } });
+    expect(users.joinByForeignKey).type.not.toBeCallableWith(cities, (user: User) => user, { ...options, repartition: { left, right: serde.string() } });
     expect(users.joinByForeignKey).type.not.toBeCallableWith(cities, (user: User) => user, { name: "x" });
     expect(users.joinByForeignKey).type.not.toBeCallableWith(cities, (user: User) => user, { name: "x", foreignKey: () => 5 });
     expect(users.joinByForeignKey).type.not.toBeCallableWith(cities, (user: User) => user, { foreignKey: () => "a" });

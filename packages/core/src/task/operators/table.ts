@@ -6,7 +6,7 @@ import { TopologyError } from "../../model/index.ts";
 import { type TimestampedValue, timestampedCodec } from "../../state/entry-codec.ts";
 import { StateTable } from "../../state/table.ts";
 import { VersionedTable } from "../../state/versioned-table.ts";
-import type { AnySerde, TableFilterNode, TableMapNode, TableNode } from "../../topology/index.ts";
+import type { AnySerde, TableFilterNode, TableMapNode, TableNode, ToStreamNode } from "../../topology/index.ts";
 import { advanceStreamTime, drop, getterOf, type TableGetter, type TaskContext } from "../context.ts";
 import { keyText } from "../key-text.ts";
 import type { AnyRecord, Link } from "../link.ts";
@@ -125,8 +125,9 @@ export function tableMapLink(context: TaskContext, node: TableMapNode, step: str
 }
 
 /** Changes as records: what the value became. */
-export function toStreamLink(next: Link): Link {
+export function toStreamLink(context: TaskContext, { isLatest }: ToStreamNode, next: Link): Link {
   return (record) => {
+    if (isLatest && record.outOfOrder === true) return drop(context, "out-of-order");
     const { key, value, window, timestamp, headers } = record;
     if (window === undefined) next({ key, value, timestamp, headers });
     else next({ key, value: { key, window_start: window.start, window_end: window.end, value }, timestamp, headers });

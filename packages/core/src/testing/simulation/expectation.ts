@@ -2,8 +2,9 @@
 import type { StoreKey, WindowRange } from "../../runtime/index.ts";
 import type { TaskCounters } from "../../model/index.ts";
 
-/** Rows that a target must hold. Made by {@link exactly} and {@link latest}. */
+/** Rows that a target must hold. Made by {@link exactly}, {@link latest} and {@link compacted}. */
 export type Expectation =
+  | { readonly kind: "compacted"; readonly rows: readonly unknown[]; readonly by: (row: never) => string }
   | { readonly kind: "exactly"; readonly rows: readonly unknown[]; readonly orderedBy: ((row: never) => string) | undefined }
   | { readonly kind: "latest"; readonly rows: readonly unknown[]; readonly by: (row: never) => string; readonly version: (row: never) => number };
 
@@ -15,6 +16,11 @@ export function exactly<R>(rows: readonly R[], options: { readonly orderedBy?: (
 /** For updates: of the rows of each name (`by`), the one with the greatest `version` must be one of these; rows of one name and version never differ. */
 export function latest<R>(rows: readonly R[], options: { readonly by: (row: R) => string; readonly version: (row: R) => number }): Expectation {
   return { kind: "latest", rows, by: options.by, version: options.version };
+}
+
+/** For topics: of the rows of each name (`by`) the last that stands there must be one of these, as what compaction leaves. Null values are not looked at. */
+export function compacted<R>(rows: readonly R[], options: { readonly by: (row: R) => string }): Expectation {
+  return { kind: "compacted", rows, by: options.by };
 }
 
 /** What a store must answer to a query. */
@@ -109,6 +115,7 @@ function compareLatest(what: string, found: readonly unknown[], expectation: Exp
  */
 export function compareOutput(target: string, found: readonly unknown[], expectation: Expectation): string[] {
   if (expectation.kind === "latest") return compareLatest(target, found, expectation);
+  if (expectation.kind === "compacted") return compareRows(target, [...new Map(found.filter((row) => row !== null).map((row) => [expectation.by(row as never), row])).values()], expectation.rows);
   const problems = compareRows(target, found, expectation.rows);
   return problems.length > 0 || expectation.orderedBy === undefined ? problems : compareOrder(target, found, expectation.rows, expectation.orderedBy);
 }
