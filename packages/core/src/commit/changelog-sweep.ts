@@ -6,6 +6,7 @@
  * Compaction by key would cost a record a change, and its tombstones are forgotten after a day, which brings deleted keys back into a store that was away for
  * longer. Deletion by age would lose windows whose input stands still.
  */
+import { isLink } from "./checkpoint.ts";
 import type { StateBackend } from "../state/backend.ts";
 import { CHANGELOG_POSITION_KEY, type ChangeRecorder } from "../state/changelog.ts";
 import { openSealed } from "../state/sealed.ts";
@@ -80,7 +81,7 @@ export class ChangelogSweep {
       written += key.length + value.length;
       cursor = key.toString("hex");
       // The checkpoint is in every commit anyway, and the position is this machine's own.
-      if (!key.equals(CHECKPOINT_KEY) && !key.equals(CHANGELOG_POSITION_KEY)) recorder.note(key, value);
+      if (!key.equals(CHECKPOINT_KEY) && !key.equals(CHANGELOG_POSITION_KEY) && !isLink(key)) recorder.note(key, value);
     }
     this.#share = [];
     if (this.#isShareLast) {

@@ -6,7 +6,8 @@
  *   "o\0" + sink + "\0" + sequence u64 BE -> a sealed batch                                        until it is acknowledged
  *
  * LevelDB can lose a batch from the middle of its log without an error. A commit is one batch, so a lost one leaves a hole in the chain of numbers, or a
- * checkpoint that differs from the chain's end: found when the task is opened.
+ * checkpoint that differs from the chain's end: found when the task is opened. For that a link must come with its commit and with nothing else: no sweep of a
+ * changelog carries links, and a store that is restored from a swept one has those before its first commit put with that.
  */
 import { type ByteWriter, type TaskCounters, TopologyError } from "../model/index.ts";
 import type { StateBackend, StateBatch } from "../state/backend.ts";
@@ -32,13 +33,33 @@ export interface Checkpoint {
 
 const CHECKPOINT_KEY = Buffer.from("m\0checkpoint");
 const CHAIN_LENGTH = 1_024;
+const LINK_BYTES = 10;
+const LINK_FIRST = 0x63;
 
 /** `c\0` and the number in 8 bytes, big-endian, so that the chain is in order. */
 function chainKey(commit: number): Buffer {
-  const key = Buffer.alloc(10);
+  const key = Buffer.alloc(LINK_BYTES);
   key.write("c\0");
   key.writeBigUInt64BE(BigInt(commit), 2);
   return key;
+}
+
+function putLink(batch: StateBatch, scratch: ByteWriter, commit: number): void {
+  const link = chainKey(commit);
+  scratch.reset();
+  scratch.bytes(link);
+  scratch.i64Number(commit);
+  putSealed(batch, scratch, link.length);
+}
+
+/** Whether an entry is a link of the chain. A copy of one, in another batch than its commit's, would hide that the commit was lost. */
+export function isLink(key: Buffer): boolean {
+  return key.length === LINK_BYTES && key[0] === LINK_FIRST && key[1] === 0;
+}
+
+/** Puts the links before a commit that a store begins with. */
+export function putLinksBefore(batch: StateBatch, scratch: ByteWriter, commit: number): void {
+  for (let before = Math.max(1, commit - CHAIN_LENGTH + 1); before < commit; before++) putLink(batch, scratch, before);
 }
 
 /** Puts the checkpoint and the chain's next link, and drops the link that leaves the chain. */
@@ -47,11 +68,7 @@ export function putCheckpoint(batch: StateBatch, scratch: ByteWriter, checkpoint
   scratch.bytes(CHECKPOINT_KEY);
   writeKeyText(scratch, JSON.stringify(checkpoint));
   putSealed(batch, scratch, CHECKPOINT_KEY.length);
-  const link = chainKey(checkpoint.commit);
-  scratch.reset();
-  scratch.bytes(link);
-  scratch.i64Number(checkpoint.commit);
-  putSealed(batch, scratch, link.length);
+  putLink(batch, scratch, checkpoint.commit);
   if (checkpoint.commit > CHAIN_LENGTH) batch.del(chainKey(checkpoint.commit - CHAIN_LENGTH));
 }
 

@@ -1,5 +1,5 @@
-import { readCheckpoint } from "../commit/checkpoint.ts";
-import { TopologyError, topicPartitionName, type TopicPartition } from "../model/index.ts";
+import { putLinksBefore, readCheckpoint } from "../commit/checkpoint.ts";
+import { ByteWriter, TopologyError, topicPartitionName, type TopicPartition } from "../model/index.ts";
 import type { Clock, ClusterLog, Logger } from "../port/index.ts";
 import type { StateBackend } from "../state/backend.ts";
 import type { StateDisk } from "../state/state-disk.ts";
@@ -42,6 +42,8 @@ export class FollowedStore {
   #backend: StateBackend;
   #reader: ChangelogReader;
   #position: number;
+  /** Whether nothing was applied yet. */
+  #isNew: boolean;
 
   private constructor(options: FollowOptions, backend: StateBackend, position: number, commit: number | undefined) {
     this.#options = options;
@@ -49,6 +51,7 @@ export class FollowedStore {
     this.#backend = backend;
     this.#position = position;
     this.#reader = new ChangelogReader(this.#place, commit);
+    this.#isNew = commit === undefined;
   }
 
   get backend(): StateBackend {
@@ -95,6 +98,7 @@ export class FollowedStore {
     }
     this.#position = (await log.offsets(changelog.topic, changelog.partition)).start;
     this.#reader = new ChangelogReader(this.#place, undefined);
+    this.#isNew = true;
   }
 
   /** Applies what the changelog holds beyond the store, up to its end now, or until the signal ends it. */
@@ -130,9 +134,12 @@ export class FollowedStore {
 
   async #apply(body: Buffer, offset: number): Promise<void> {
     const write = this.#backend.newBatch();
+    const commit = this.#reader.commit as number;
+    if (this.#isNew) putLinksBefore(write, new ByteWriter(64), commit);
     await applyChanges(body, this.#backend, write);
-    putPosition(write, { offset, commit: this.#reader.commit as number });
+    putPosition(write, { offset, commit });
     await this.#backend.write(write, { sync: false });
+    this.#isNew = false;
   }
 
   close(): Promise<void> {

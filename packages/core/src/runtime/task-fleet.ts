@@ -23,6 +23,8 @@ interface Slot {
   /** What it is now; `none` while it is being opened. */
   role: TaskRole;
   active: OpenedClusterTask | undefined;
+  /** Resolved when the active task is closed. */
+  closed: PromiseWithResolvers<void>;
   standby: { readonly store: FollowedStore; readonly following: Promise<void>; readonly abort: AbortController } | undefined;
   restoring: RestoreProgress | undefined;
   /** Ends an opening that is not wanted any more. */
@@ -61,7 +63,7 @@ export class TaskFleet {
     this.#slots = new Map(
       fleet.places.map((place) => [
         place.id,
-        { place, wanted: "none", role: "none", active: undefined, standby: undefined, restoring: undefined, opening: undefined, work: undefined, broken: undefined, retryMs: RETRY_FIRST_MS, doubts: 0 },
+        { place, wanted: "none", role: "none", active: undefined, closed: Promise.withResolvers(), standby: undefined, restoring: undefined, opening: undefined, work: undefined, broken: undefined, retryMs: RETRY_FIRST_MS, doubts: 0 },
       ]),
     );
   }
@@ -109,7 +111,8 @@ export class TaskFleet {
       if (slot.wanted !== "active") slot.opening?.abort();
       const isGivenUp = slot.role === "active" && slot.wanted !== "active";
       const work = this.#reconcile(slot);
-      if (isGivenUp) givenUp.push(work);
+      // Not the whole of its work: that may go on with a standby copy, which waits for the group where it cannot be opened, and the group waits here.
+      if (isGivenUp) givenUp.push(Promise.race([slot.closed.promise, work]));
     }
     await Promise.all(givenUp);
   }
@@ -214,6 +217,7 @@ export class TaskFleet {
         mayHold: (inputs) => this.#mayHold(slot.place, inputs),
       });
       slot.active = opened;
+      slot.closed = Promise.withResolvers();
       slot.role = "active";
       opened.task.enter("opening");
       opened.task.enter("running");
@@ -261,6 +265,7 @@ export class TaskFleet {
     slot.active = undefined;
     slot.role = "none";
     slot.broken = undefined;
+    slot.closed.resolve();
   }
 
   async #openStandby(slot: Slot): Promise<void> {

@@ -13,8 +13,16 @@ export function messageOf(cause: unknown): string {
   return text.length > MESSAGE_LENGTH_MAX ? `${text.slice(0, MESSAGE_LENGTH_MAX)}...` : text;
 }
 
-/** Compiles a policy for a step. */
+/** Compiles a policy for a step. Damage in a store is no record's fault: it is thrown, whatever the policy, so that the state is made again. */
 export function compileRefuse(context: TaskContext, step: string, policy: ErrorPolicy): Refuse {
+  const refuse = byPolicy(context, step, policy);
+  return (code, message, field, cause) => {
+    if (cause instanceof TopologyError && cause.code === "STATE_CORRUPT") throw cause;
+    refuse(code, message, field, cause);
+  };
+}
+
+function byPolicy(context: TaskContext, step: string, policy: ErrorPolicy): Refuse {
   if (policy.kind === "skip") {
     return () => {
       context.counters.skipped++;

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { type ClusterLog, count, defineTopology, hours, type Instance, openInstance, resetTopology, sum, topic, type Topology, tumbling } from "@iot-topology/core";
+import { type ClusterLog, count, defineTopology, hours, type Instance, type Logger, openInstance, resetTopology, sum, topic, type Topology, TopologyError, tumbling } from "@iot-topology/core";
 import { collect, type CollectConnector, collectConnector, memoryCluster } from "@iot-topology/core/testing";
 import { checkPlant, Event, makeEvents } from "./plant-events.ts";
 
@@ -93,6 +93,39 @@ t.test("a process that dies loses nothing and doubles nothing, whichever request
     check(t, sink, cluster, expected);
     await next.stop();
   }
+});
+
+t.test("a process that lost its group while a standby copy could not be opened comes back to it", { timeout: 30_000 }, async (t) => {
+  const cluster = memoryCluster();
+  t.teardown(() => cluster.close());
+  const sink = collectConnector();
+  const expected = makeEvents(3_000, 5, 17);
+  const [feeder, ownLog] = [cluster.connect(), cluster.connect()];
+  let isCut = false;
+  const changelogCut: ClusterLog = {
+    ...ownLog,
+    offsets: (topic, partition) => (isCut && topic.endsWith("-changelog") ? Promise.reject(new TopologyError("KAFKA_TIMEOUT", "no answer", { retriable: true })) : ownLog.offsets(topic, partition)),
+  };
+  const refused: string[] = [];
+  const logger: Logger = { debug() {}, info() {}, error() {}, warn: (_fields, message) => void refused.push(message) };
+  const first = await open(changelogCut, sink, folder(t), { standbyReplicas: 1, logger });
+  first.run();
+  await feeder.append("events", expected.records.slice(0, 1_500));
+  await until(() => first.status().tasks.length === 4 && first.status().counters.commits > 4);
+  isCut = true;
+  const second = await open(cluster.connect(), sink, folder(t), { standbyReplicas: 1 });
+  second.run();
+  // Its tasks that have moved are to be standby copies now, which cannot be opened; and the group takes it for dead before they can.
+  await until(() => refused.some((message) => message.includes("could not be opened")));
+  t.equal(cluster.expire(ownLog), 1);
+  await new Promise((resolve) => setTimeout(resolve, 1_100));
+  isCut = false;
+  await until(() => first.status().tasks.length === 2 && second.status().tasks.length === 2);
+  await feeder.append("events", expected.records.slice(1_500));
+  await Promise.all([first.drain(), second.drain()]);
+  check(t, sink, cluster, expected);
+  await first.stop();
+  await second.stop();
 });
 
 t.test("a zombie that wakes up commits nothing and gets its share back", async (t) => {
