@@ -161,9 +161,11 @@ export class SimulatedSinks {
         if (mishap !== "none") timeline.note(`${line.name} ${name}: ${mishap}`);
         // The request is on its way whatever becomes of its sender: it has no line.
         const what = `${name} gets batch ${batch.sequence} of ${batch.task}`;
-        if (mishap === "repeated") timeline.after(SLOW_MS * timeline.random(), undefined, `${what} once more`, () => this.#arriveLate(target, claim, sent));
+        const arrivesInMs = mishap === "slow" ? SLOW_MS * timeline.random() : this.#sinkMs * timeline.random() + timeline.latency();
+        // What is repeated is the insert that the request led to, so it is there before.
+        if (mishap === "repeated") timeline.after(arrivesInMs + SLOW_MS * timeline.random(), undefined, `${what} once more`, () => this.#arriveLate(target, claim, sent));
         held.delete(batch.task);
-        await this.#call(mishap === "slow" ? SLOW_MS * timeline.random() : this.#sinkMs * timeline.random() + timeline.latency(), line, what, () => this.#arrive(target, claim, sent, hint, mishap));
+        await this.#call(arrivesInMs, line, what, () => this.#arrive(target, claim, sent, hint, mishap));
         if (mishap === "request lost" || mishap === "torn" || mishap === "reply lost") throw new TopologyError("CLICKHOUSE_UNREACHABLE", `no answer: ${mishap}`, { place: name, retriable: true });
         held.set(batch.task, claim);
       },
