@@ -7,15 +7,19 @@ export interface Random {
   pick<T>(items: readonly T[]): T;
 }
 
-/** mulberry32. */
-export function seededRandom(seed: number): Random {
+/** Numbers in [0, 1), by mulberry32. */
+export function seededNumbers(seed: number): () => number {
   let state = seed >>> 0;
-  const next = (): number => {
+  return () => {
     state = (state + 0x6d2b79f5) >>> 0;
     let mixed = Math.imul(state ^ (state >>> 15), state | 1);
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
+}
+
+export function seededRandom(seed: number): Random {
+  const next = seededNumbers(seed);
   const below = (bound: number): number => Math.floor(next() * bound);
   return {
     below,

@@ -10,6 +10,7 @@ import t from "tap";
 import { type ClusterLog, type Instance, openInstance, type Topology } from "@iot-topology/core";
 import { openKafkaLog } from "@iot-topology/connectors/kafka";
 import { type CollectConnector, collectConnector, compareOutput, type ExpectedOutcome, type SimulatedRecord } from "@iot-topology/core/testing";
+import { seededNumbers } from "../faults/random.ts";
 import { kafkaBrokers } from "../kafka/kafka-brokers.ts";
 import type { SimulatedTopology } from "./simulated-topology.ts";
 import { topologies } from "./topologies.ts";
@@ -22,17 +23,6 @@ const seed = Number(process.env["SEED"] ?? "1");
 
 t.setTimeout(280_000);
 
-/** Numbers in [0, 1) (mulberry32). */
-function randomOf(from: number): () => number {
-  let state = from >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
 interface Case {
   readonly topology: Topology;
   readonly partitions: Readonly<Record<string, number>>;
@@ -42,7 +32,7 @@ interface Case {
 
 /** Several lots of records, each a month behind the one before, so that windows of all are opened and closed. */
 function caseOf({ topology, inputs, model, partitions = 1 }: SimulatedTopology): Case {
-  const random = randomOf(seed);
+  const random = seededNumbers(seed);
   const lots = Array.from({ length: LOTS }, (_, lot) => inputs(random, lot * LOT_NUMBERS).map((record) => ({ ...record, timestamp: record.timestamp + lot * LOT_MS })));
   const records = lots.flatMap((lot, index) => (index === 0 ? lot : lot.filter(({ standing }) => standing !== true)));
   return { topology, records, outputs: model(records).outputs, partitions: typeof partitions === "number" ? Object.fromEntries(records.map((record) => [record.topic, partitions])) : partitions };

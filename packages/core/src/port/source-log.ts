@@ -5,7 +5,7 @@ export interface FetchResult {
   readonly records: readonly LogRecord[];
   /** Where to fetch next: behind the last record (offsets may have gaps). */
   readonly nextOffset: number;
-  /** One past the last record of the partition at the time of the fetch. */
+  /** One past the last record of the partition at the time of the fetch. A task goes on without the rest of a global table where this is told too low. */
   readonly endOffset: number;
 }
 
@@ -52,7 +52,7 @@ export interface SourceLog {
   ensureTopic(topic: string, options: { readonly partitions: number }): Promise<void>;
   /** The first offset held and one past the last. */
   offsets(topic: string, partition: number): Promise<{ readonly start: number; readonly end: number }>;
-  /** Returns at once, with no records at the end of the partition. Throws OFFSET_OUT_OF_RANGE below the start. */
+  /** Returns at once, with no records at the end of the partition. Several may read one partition at a time, at different places. Throws OFFSET_OUT_OF_RANGE below the start. */
   fetch(topic: string, partition: number, fromOffset: number, limits: { readonly recordsMax: number; readonly bytesMax: number }): Promise<FetchResult>;
   /**
    * The same in whole batches, as the log holds them, so that nothing is made before it is needed; the limits are passed by what the last batch holds. A log that
