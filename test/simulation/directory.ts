@@ -3,7 +3,7 @@
  * join of two tables; and what a step of one's own has counted. The countries stand there before the first process, agents and shops change meanwhile.
  */
 import { carries, defineTopology, keyValueStore, serde, topic, type Topology } from "@iot-topology/core";
-import { compacted, exactly, type ExpectedOutcome, latest, type SimulatedRecord, type SimulationRandom } from "@iot-topology/core/testing";
+import { collect, compacted, exactly, type ExpectedOutcome, latest, type SimulatedRecord, type SimulationRandom } from "@iot-topology/core/testing";
 import type { SimulatedTopology } from "./simulated-topology.ts";
 
 interface Order {
@@ -56,7 +56,7 @@ const topology: Topology = defineTopology("directory", (t) => {
   const customers = t.table("customers", { store: "customers", value: serde.json<Customer>() });
   const limits = t.table("limits", { store: "limits", value: serde.json<number>() });
   const bought = t.source("purchases").decode(serde.json<Order>()).flatMap((order) => (order === null ? [] : [order]));
-  bought.leftJoin(countries, ({ n }, country): Bought => ({ n, name: country?.name ?? null }), { key: ({ country }) => country }).sink(topic("bought-in", serde.json<Bought>()));
+  bought.leftJoin(countries, ({ n }, country): Bought => ({ n, name: country?.name ?? null }), { key: ({ country }) => country }).sink(topic("bought-in", serde.json<Bought>()), { ...collect("bought"), rebuildable: "by-position" });
   customers.leftJoinByForeignKey(agents, ({ n, agent }, row, customer): Served => ({ customer, n, by: agent, version: row?.version ?? 0 }), { name: "by-agent", foreignKey: ({ agent }) => agent }).toStream().sink(topic("served", serde.json<Served>()));
   customers
     .leftJoinByForeignKey(shops, ({ n, shop }, row, customer): Served => ({ customer, n, by: shop, version: row?.version ?? 0 }), { name: "by-shop", foreignKey: ({ shop }) => shop, repartition: { left: serde.json<Customer>(), right: serde.json<Partner>() } })
@@ -102,9 +102,11 @@ function model(records: readonly SimulatedRecord[]): ExpectedOutcome {
   const by = ({ customer }: { readonly customer: string }): string => customer;
   const served = (partners: ReadonlyMap<string, unknown>, keyOf: (customer: Customer) => string) =>
     compacted([...customers].map(([customer, row]): Served => ({ customer, n: row.n, by: keyOf(row), version: (partners.get(keyOf(row)) as Partner | undefined)?.version ?? 0 })), { by });
+  const named = exactly(of("purchases").map(({ value }) => ({ n: (value as Order).n, name: countries.get((value as Order).country)?.name ?? null })));
   return {
     outputs: {
-      "bought-in": exactly(of("purchases").map(({ value }) => ({ n: (value as Order).n, name: countries.get((value as Order).country)?.name ?? null }))),
+      "bought-in": named,
+      bought: named,
       served: served(last("agents"), ({ agent }) => agent),
       supplied: served(last("shops"), ({ shop }) => shop),
       limited: latest([...new Set([...customers.keys(), ...limits.keys()])].map((customer): Limited => ({ customer, n: customers.get(customer)?.n ?? 0, limit: limits.get(customer) ?? 0 })), { by, version: ({ n, limit }) => n + limit }),
