@@ -1,8 +1,6 @@
 /**
- * `npm run simulate:brokers`: the simulator's topologies on a real Kafka broker: two processes with different clients share the tasks, the broker is
- * killed in the midst, one process leaves, and every output is the
- * model's. What the simulator hunts for with faults is held here against what a broker and its clients really do.
- * Apart from the tests for its minute. Exit code 1 where something is wrong, 3 where Java or Maven is missing.
+ * `npm run simulate:brokers`: the simulator's topologies on a real Kafka broker. Two processes with different clients share the tasks, the broker is killed in the midst, one process
+ * leaves, and every output is the model's. What the simulator hunts for with faults is held here against what a broker and its clients really do. Apart from the tests for its minute. Exit code 1 where something is wrong, 3 where Java or Maven is missing.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -33,14 +33,15 @@ export interface Checkpoint {
 
 const CHECKPOINT_KEY = Buffer.from("m\0checkpoint");
 const CHAIN_LENGTH = 1_024;
-const LINK_BYTES = 10;
-const LINK_FIRST = 0x63;
+const LINK_PREFIX = "c\0";
+const LINK_PREFIX_END = "c\x01";
+const LINK_BYTES = LINK_PREFIX.length + 8;
 
 /** `c\0` and the number in 8 bytes, big-endian, so that the chain is in order. */
 function chainKey(commit: number): Buffer {
   const key = Buffer.alloc(LINK_BYTES);
-  key.write("c\0");
-  key.writeBigUInt64BE(BigInt(commit), 2);
+  key.write(LINK_PREFIX);
+  key.writeBigUInt64BE(BigInt(commit), LINK_PREFIX.length);
   return key;
 }
 
@@ -54,7 +55,7 @@ function putLink(batch: StateBatch, scratch: ByteWriter, commit: number): void {
 
 /** Whether an entry is a link of the chain. A copy of one, in another batch than its commit's, would hide that the commit was lost. */
 export function isLink(key: Buffer): boolean {
-  return key.length === LINK_BYTES && key[0] === LINK_FIRST && key[1] === 0;
+  return key.length === LINK_BYTES && key.latin1Slice(0, LINK_PREFIX.length) === LINK_PREFIX;
 }
 
 /** Puts the links before a commit that a store begins with. */
@@ -81,7 +82,7 @@ export async function readCheckpoint(backend: StateBackend, place: string): Prom
   const stored = backend.getSync(CHECKPOINT_KEY);
   let first: number | undefined;
   let expected: number | undefined;
-  for await (const [key, value] of backend.entries({ gte: Buffer.from("c\0"), lt: Buffer.from("c\x01") })) {
+  for await (const [key, value] of backend.entries({ gte: Buffer.from(LINK_PREFIX), lt: Buffer.from(LINK_PREFIX_END) })) {
     const number = openSealed(key, value, `${place}, chain of commits`).readUInt32LE(0);
     if (expected !== undefined && number !== expected) throw damaged(place, `commit ${expected} is missing from the chain`);
     first ??= number;

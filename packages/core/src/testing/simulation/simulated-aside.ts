@@ -5,6 +5,11 @@ import type { ProcessLine, Timeline } from "./timeline.ts";
 /** So few that batches of a schedule are on both sides of it. */
 const BYTES_MIN = 150;
 
+/** What a full disk answers, for the store and for the file beside it. */
+export function diskFull(path: string): TopologyError {
+  return new TopologyError("DISK_FULL", "the disk is full", { place: path, cure: "free space on this disk and start again: nothing committed is lost" });
+}
+
 function placed(file: Buffer, at: number, bytes: Uint8Array): Buffer {
   const grown = file.length >= at + bytes.length ? file : Buffer.concat([file, Buffer.alloc(at + bytes.length - file.length)]);
   grown.set(bytes, at);
@@ -35,7 +40,7 @@ export class SimulatedAside {
         const halves = pieces.map(({ bytes }) => bytes.length >> 1);
         await pass("disk writes rows");
         this.#write(pieces.map(({ place, bytes }, index) => ({ place, bytes: bytes.subarray(0, halves[index]) })));
-        if (isFull()) throw new TopologyError("DISK_FULL", "the disk is full", { place: path, cure: "free space on this disk and start again: nothing committed is lost" });
+        if (isFull()) throw diskFull(path);
         await pass("disk writes more rows");
         this.#write(pieces.map(({ place, bytes }, index) => ({ place: { at: place.at + (halves[index] as number), length: place.length }, bytes: bytes.subarray(halves[index]) })));
         await pass("disk syncs rows");

@@ -15,7 +15,7 @@
 import { TopologyError } from "../../model/index.ts";
 import type { KeyRange, StateBackend, StateBatch } from "../../state/backend.ts";
 import type { StateDisk } from "../../state/state-disk.ts";
-import { SimulatedAside } from "./simulated-aside.ts";
+import { diskFull, SimulatedAside } from "./simulated-aside.ts";
 import type { ProcessLine, Timeline } from "./timeline.ts";
 
 type Change = readonly [key: string, value: Buffer | undefined];
@@ -108,7 +108,7 @@ class Folder {
       if (this.isFull) {
         // A failed batch may be found written, and every later one fails in the same way.
         if (timeline.random() < 0.5) this.#apply(first.changes);
-        return done(() => first.reject(new TopologyError("DISK_FULL", "the disk is full", { place: this.path, cure: "free space on this disk and start again: nothing committed is lost" })));
+        return done(() => first.reject(diskFull(this.path)));
       }
       this.#apply(first.changes);
       if (!first.sync) return done(first.resolve);
